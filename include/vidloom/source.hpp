@@ -1,0 +1,130 @@
+#pragma once
+/// Source: whatever makes frames. Blocking, pulled from one thread.
+///
+///     SourceContext context{.stream = StreamId{0}, .cpu = CpuGate::process()};
+///     source->open(context);
+///     for (;;) {
+///       ReadResult next = source->read();
+///       if (std::holds_alternative<End>(next)) break;
+///       if (auto* frame = std::get_if<Frame>(&next)) use(*frame);
+///     }
+///     source->close();
+
+#include <vidloom/core/export.hpp>
+#include <vidloom/core/time.hpp>
+#include <vidloom/core/value.hpp>
+#include <vidloom/demand.hpp>
+#include <vidloom/frame.hpp>
+
+#include <condition_variable>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <string>
+#include <variant>
+
+namespace vidloom {
+inline namespace v0 {
+
+/// Where bytes come from, hence how far they are trusted: which protocols may be followed and how many pixels a picture may
+/// have (134, 67 and 34 million). `automatic` goes by the scheme: files are local.
+enum class Trust : std::uint8_t { automatic, local, lan, untrusted };
+
+struct SourceInfo {
+  bool live = false;      ///< pictures come when they happen; cannot be asked again
+  bool seekable = false;
+  std::optional<Nanos> duration{};
+  Size size{};            ///< display pixels of the first picture as announced; each Frame's own size is the truth
+  std::string codec{};    ///< "h264", "mjpeg", ...; "raw" where nothing is decoded
+  Rational time_base{1, 1};
+  ColourTags colour{};
+  Size coded_size{};
+  std::string uri{};      ///< redacted
+  std::string stream{};   ///< the stream's name in records; filled in by whoever runs the source when empty
+  Value details{};        ///< an object of further facts, as `vidloom probe` prints them
+  Value analyses{};       ///< filled in for sinks: the analyses that will run, as the `start` record shows them
+};
+
+struct StreamEvent {
+  enum class Kind : std::uint8_t { new_epoch, gap, format_change, ended } kind = Kind::gap;
+  std::string detail{};
+  Value data{};  ///< `ended`: reason, frames, drops, duration, elapsed, as in the `end` record
+};
+struct End {};
+using ReadResult = std::variant<Frame, StreamEvent, End>;
+
+/// What a source did since it was opened. All counts only grow.
+struct SourceStats {
+  std::uint64_t packets = 0;    ///< sent to the decoder
+  std::uint64_t decoded = 0;    ///< frames it gave
+  std::uint64_t concealed = 0;  ///< of those, with health other than ok
+  std::uint64_t repairs = 0;    ///< timestamps missing or stepping back that media_time had to mend
+  std::uint64_t errors = 0;     ///< packets the decoder refused
+};
+
+class PacketTap;  ///< compressed video and audio before decoding: remux, record
+
+/// At most `width` sources decode at once; waiting for bytes is free. Thread-safe.
+class VIDLOOM_API CpuGate {
+ public:
+  explicit CpuGate(unsigned width);
+  /// The gate shared by all Analyzers of this process, as wide as it has cores (or VIDLOOM_THREADS).
+  static CpuGate& process();
+  /// Held while decoding one picture.
+  class VIDLOOM_API Pass {
+   public:
+    explicit Pass(CpuGate& gate);
+    ~Pass();
+    Pass(const Pass&) = delete;
+    Pass& operator=(const Pass&) = delete;
+
+   private:
+    CpuGate& gate_;
+  };
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable free_;
+  unsigned left_;
+};
+
+struct SourceContext {
+  StreamId stream{};
+  CpuGate& cpu;
+  PacketTap* packets = nullptr;
+};
+
+/// Frames of one stream. One thread calls it; interrupt() and set_demand() may come from any.
+/// A source that needs threads owns and joins them in close().
+class VIDLOOM_API Source {
+ public:
+  Source() = default;
+  Source(const Source&) = delete;
+  Source& operator=(const Source&) = delete;
+  virtual ~Source();
+  /// Blocks. Throws Error(source, decode, config, not_built).
+  virtual SourceInfo open(SourceContext& context) = 0;
+  /// Blocks. After a throw, an interrupt or End only close() is legal. There is no read timeout: a watchdog interrupts.
+  virtual ReadResult read() = 0;
+  /// Ends this open(): a read() under way throws Error(cancelled) soon. Any thread, any time, also before open().
+  virtual void interrupt() noexcept = 0;
+  /// Idempotent; open() may follow.
+  virtual void close() noexcept = 0;
+  /// A hint; delivering more is legal. Any thread.
+  virtual void set_demand(std::span<const Demand> demands) noexcept;
+  /// The next read() gives the first frame at or after `media_time`. The default throws Error(config): not seekable.
+  virtual void seek(Nanos media_time);
+  /// Counts since open(); called from the reading thread.
+  virtual SourceStats stats() const noexcept;
+};
+
+/// Makes the source for what a user typed: a path (file, segment, picture or folder of pictures, told apart by content), or
+/// `scheme:...` of a registered scheme (`test:`, `lavfi:`, `file:`). Opens nothing.
+/// \param options  an object; unknown options are an error that names the nearest known one.
+/// Throws Error(config) on an unknown scheme or option, Error(not_built) naming what is missing.
+VIDLOOM_API std::unique_ptr<Source> open_source(const std::string& uri, const Value& options = {});
+
+}  // namespace v0
+}  // namespace vidloom

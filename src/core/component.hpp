@@ -1,0 +1,59 @@
+#pragma once
+/// Components: shared libraries beside libvidloom, loaded at the first use of a name that the table maps to them.
+/// Private: a component and libvidloom are of the same build, which the version check at load makes sure of.
+
+#include <vidloom/frame.hpp>
+#include <vidloom/registry.hpp>
+
+#include <memory>
+#include <string>
+#include <string_view>
+
+namespace vidloom {
+inline namespace v0 {
+
+/// Turns a decoder's planes into packed pictures. One implementation, brought by the ffmpeg component. Thread-safe.
+class VIDLOOM_API PixelConverter {
+ public:
+  virtual ~PixelConverter();
+  struct Request {
+    const Frame& frame;
+    Box coded_part;               ///< part of the coded picture to read, in coded pixels; fractions allowed where scaled
+    Size size;                    ///< of the result, still in coded orientation
+    ImageSpec::Format format;
+  };
+  /// Writes size.height * size.width * channels bytes, rows without padding, coded orientation (core turns it upright).
+  /// Honours matrix and range of effective_colour(). Throws Error(decode) on an unknown pixel format.
+  virtual void convert(const Request& request, std::span<std::byte> out) const = 0;
+};
+
+/// What a component hands over. Passed to its one entry point, which throws Error.
+class VIDLOOM_API Registry {
+ public:
+  virtual ~Registry();
+  virtual void add_adapter(std::string_view name, AdapterFactory factory) = 0;
+  /// `name` is one the table in src/core/catalogue.cpp knows: "file", "segment", "images", "lavfi".
+  virtual void add_source(std::string_view name, SourceFactory factory) = 0;
+  virtual void set_converter(std::shared_ptr<const PixelConverter> converter) = 0;
+  /// What `vidloom doctor` prints: "FFmpeg 5.1.9 (avcodec 59.37)".
+  virtual void describe(std::string_view text) = 0;
+};
+
+/// The one symbol of a component. \return 0; 1 when `core_version` is not its own.
+using ComponentEntry = int (*)(Registry*, const char* core_version);
+inline constexpr const char* component_entry_name = "vidloom_component_v0";
+
+/// Loads (or, in a static build, finds) the component. Single-flight, thread-safe, never unloaded.
+/// \param needed_for  "adapter 'people'": begins the message of the Error(not_built).
+VIDLOOM_API void require_component(std::string_view name, std::string_view needed_for);
+/// Throws the same Error(not_built) when the component's file is not there, without loading it.
+VIDLOOM_API void expect_component(std::string_view name, std::string_view needed_for);
+
+/// The converter, loading the ffmpeg component first.
+VIDLOOM_API const PixelConverter& pixel_converter(std::string_view pixel_format);
+
+/// A source by its table name ("file", "segment", "images", "lavfi"), loading its component first.
+VIDLOOM_API std::unique_ptr<Source> make_source(std::string_view name, const Value& options);
+
+}  // namespace v0
+}  // namespace vidloom
