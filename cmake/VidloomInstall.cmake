@@ -1,0 +1,30 @@
+# What `cmake --install` leaves: lib/, include/, bin/, share/vidloom/schemas and lib/cmake/vidloom. Plain "lib" also where the distribution
+# has a multiarch folder, so that one layout serves install trees and the pip package (there the prefix is the package).
+include_guard()
+include(CMakePackageConfigHelpers)
+set(vidloom_cmake_dir lib/cmake/vidloom)
+
+list(TRANSFORM VIDLOOM_COMPONENTS PREPEND vidloom_ OUTPUT_VARIABLE vidloom_component_targets)
+set(vidloom_exported vidloom vidloom_all)
+if(NOT BUILD_SHARED_LIBS)
+  list(APPEND vidloom_exported vidloom_components ${vidloom_component_targets})
+else()
+  install(TARGETS ${vidloom_component_targets} LIBRARY DESTINATION lib)
+endif()
+install(TARGETS ${vidloom_exported} EXPORT vidloomTargets LIBRARY DESTINATION lib ARCHIVE DESTINATION lib)
+install(DIRECTORY include/vidloom DESTINATION include FILES_MATCHING PATTERN "*.hpp")
+# The contract suites: third parties run them on their own adapters, sources and sinks.
+install(DIRECTORY tests/contracts/vidloom DESTINATION include OPTIONAL FILES_MATCHING PATTERN "*.hpp")
+if(TARGET vidloom_command)
+  install(TARGETS vidloom_command RUNTIME DESTINATION bin)
+endif()
+
+install(EXPORT vidloomTargets NAMESPACE vidloom:: DESTINATION ${vidloom_cmake_dir})
+configure_package_config_file(cmake/vidloomConfig.cmake.in ${PROJECT_BINARY_DIR}/vidloomConfig.cmake INSTALL_DESTINATION ${vidloom_cmake_dir}
+                              NO_SET_AND_CHECK_MACRO)
+# 0.x: a minor version may change shapes.
+write_basic_package_version_file(${PROJECT_BINARY_DIR}/vidloomConfigVersion.cmake COMPATIBILITY SameMinorVersion)
+install(FILES ${PROJECT_BINARY_DIR}/vidloomConfig.cmake ${PROJECT_BINARY_DIR}/vidloomConfigVersion.cmake DESTINATION ${vidloom_cmake_dir})
+
+# The build tree answers find_package too: -Dvidloom_DIR=<build>.
+export(EXPORT vidloomTargets NAMESPACE vidloom:: FILE ${PROJECT_BINARY_DIR}/vidloomTargets.cmake)
