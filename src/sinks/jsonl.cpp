@@ -1,0 +1,101 @@
+#include <sinks/line_file.hpp>
+#include <vidloom/core/version.hpp>
+#include <vidloom/sinks/jsonl.hpp>
+
+#include <map>
+#include <mutex>
+#include <utility>
+
+namespace vidloom {
+inline namespace v0 {
+namespace {
+
+std::string_view word(StreamEvent::Kind kind) noexcept {
+  switch (kind) {
+    case StreamEvent::Kind::new_epoch: return "new_epoch";
+    case StreamEvent::Kind::gap: return "gap";
+    case StreamEvent::Kind::format_change: return "format_change";
+    case StreamEvent::Kind::ended: return "ended";
+  }
+  return "unknown";
+}
+
+Value record(std::string_view type, const std::string& stream) {
+  Value line = Value::object();
+  line.set("schema", "vidloom/result/v1").set("type", type).set("stream", stream);
+  return line;
+}
+
+Value size_of(Size size) { return Value(Value::Array{size.width, size.height}); }
+
+Value colour_of(const SourceInfo& source) {
+  const ColourTags used = effective_colour(source.colour, source.coded_size.empty() ? source.size : source.coded_size);
+  Value colour = Value::object();
+  colour.set("matrix", to_string(used.matrix)).set("range", to_string(used.range));
+  colour.set("assumed", source.colour.matrix == Matrix::unknown || source.colour.range == Range::unknown);
+  colour.set("mode", "exact");
+  return colour;
+}
+
+Value start_record(const SourceInfo& source) {
+  Value line = record("start", source.stream);
+  line.set("source", source.uri).set("live", source.live).set("frame_size", size_of(source.size));
+  line.set("time_base", Value(Value::Array{source.time_base.num, source.time_base.den}));
+  line.set("colour", colour_of(source)).set("vidloom", version());
+  line.set("analyses", source.analyses.is_object() ? source.analyses : Value::object());
+  return line;
+}
+
+class Jsonl final : public Sink {
+ public:
+  Jsonl(const std::string& path, LineFileOptions options) : file_(path, options) {}
+
+  void open(StreamId stream, const SourceInfo& source) override {
+    {
+      const std::lock_guard lock(mutex_);
+      names_[stream] = source.stream;
+    }
+    put(start_record(source));
+  }
+
+  void write(const FrameResult& result) override { put(to_value(result)); }
+
+  void event(StreamId stream, const StreamEvent& event) override {
+    const bool ended = event.kind == StreamEvent::Kind::ended;
+    Value line = record(ended ? "end" : "event", name_of(stream));
+    if (!ended) {
+      line.set("at", format_utc(wall_now())).set("event", word(event.kind));
+      if (!event.detail.empty()) line.set("detail", event.detail);
+    }
+    if (event.data.is_object()) {
+      for (const auto& [key, value] : event.data.as_object()) line.set(key, value);
+    }
+    put(line);
+  }
+
+  void close(StreamId stream) noexcept override {
+    const std::lock_guard lock(mutex_);
+    names_.erase(stream);
+  }
+
+ private:
+  void put(const Value& line) { file_.write(line.dump() + '\n'); }
+  std::string name_of(StreamId stream) {
+    const std::lock_guard lock(mutex_);
+    const auto found = names_.find(stream);
+    return found == names_.end() ? std::string{} : found->second;
+  }
+
+  LineFile file_;
+  std::mutex mutex_;  ///< guards names_
+  std::map<StreamId, std::string> names_;
+};
+
+}  // namespace
+
+std::shared_ptr<Sink> jsonl(const std::string& path, const JsonlOptions& options) {
+  return std::make_shared<Jsonl>(path, LineFileOptions{.overwrite = options.overwrite, .append = options.append});
+}
+
+}  // namespace v0
+}  // namespace vidloom
