@@ -1,0 +1,46 @@
+# The two commands of the README are `make demo` and `make test`; each does all the set-up it needs.
+SHELL := bash
+.DEFAULT_GOAL := help
+.PHONY: help demo test setup build bench soak fuzz docs clean
+export PYTHON ?= python3
+
+help:
+	@echo "make demo    analyse a real street with the built command          (first time: minutes; later: seconds)"
+	@echo "make test    everything: C++, Python, sanitizers, consumers, headers"
+	@echo "make build   libraries and command into build/, the package into .venv"
+	@echo "make setup   what a build needs: Debian packages, .venv, the demo's film"
+	@echo "make bench   the measurements of docs/performance.md"
+	@echo "make soak    the same work again and again, watching memory, threads and files; SECONDS=600"
+	@echo "make fuzz    damaged files through the whole reader; SECONDS=600"
+	@echo "make docs    checks links and examples of the documentation"
+	@echo "make clean   removes build/, out/, dist/"
+
+setup:
+	@cmake/tools/setup.sh
+
+build: setup
+	@cmake/tools/build.sh
+
+demo: build
+	@cmake/tools/demo.sh
+
+test: setup
+	@tests/support/run_all.sh
+
+bench: build
+	@cmake --preset bench --log-level=WARNING && cmake --build build/bench --target vidloom_bench
+	@build/bench/bin/vidloom_bench
+
+soak: build
+	@.venv/bin/python tests/support/soak.py --seconds $(or $(SECONDS),600)
+
+fuzz: build
+	@.venv/bin/python tests/fuzz/fuzz_files.py --seconds $(or $(SECONDS),600)
+
+docs: build
+	@.venv/bin/python tests/support/check_docs.py
+
+clean:
+	@rm -rf out dist
+	@if [ -d build ]; then find build -mindepth 1 -maxdepth 1 ! -name clips -exec rm -rf {} +; fi
+	@rm -f .venv/.vidloom-built
