@@ -16,13 +16,13 @@ help:
 	@echo "make clean   removes build/, out/, dist/"
 
 setup:
-	@cmake/tools/setup.sh
+	@src/cmake/tools/setup.sh
 
 build: setup
-	@cmake/tools/build.sh
+	@src/cmake/tools/build.sh
 
 demo: build
-	@cmake/tools/demo.sh
+	@src/cmake/tools/demo.sh
 
 test: setup
 	@tests/support/run_all.sh

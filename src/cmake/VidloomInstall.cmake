@@ -20,7 +20,7 @@ if(TARGET vidloom_command)
 endif()
 
 install(EXPORT vidloomTargets NAMESPACE vidloom:: DESTINATION ${vidloom_cmake_dir})
-configure_package_config_file(cmake/vidloomConfig.cmake.in ${PROJECT_BINARY_DIR}/vidloomConfig.cmake INSTALL_DESTINATION ${vidloom_cmake_dir}
+configure_package_config_file(src/cmake/vidloomConfig.cmake.in ${PROJECT_BINARY_DIR}/vidloomConfig.cmake INSTALL_DESTINATION ${vidloom_cmake_dir}
                               NO_SET_AND_CHECK_MACRO)
 # 0.x: a minor version may change shapes.
 write_basic_package_version_file(${PROJECT_BINARY_DIR}/vidloomConfigVersion.cmake COMPATIBILITY SameMinorVersion)

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Everything a build needs, fetched once: Debian packages, .venv, the film of the demo. Prints nothing when all is there.
 set -euo pipefail
-cd "$(dirname "$0")/../.."
+cd "$(dirname "$0")/../../.."
 
 packages=(
   g++ cmake ninja-build ccache pkg-config git ca-certificates
