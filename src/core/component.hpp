@@ -2,6 +2,7 @@
 /// Components: shared libraries beside libvidloom, loaded at the first use of a name that the table maps to them.
 /// Private: a component and libvidloom are of the same build, which the version check at load makes sure of.
 
+#include <vidloom/core/version.hpp>
 #include <vidloom/frame.hpp>
 #include <vidloom/registry.hpp>
 
@@ -43,16 +44,43 @@ class VIDLOOM_API Registry {
 using ComponentEntry = int (*)(Registry*, const char* core_version);
 inline constexpr const char* component_entry_name = "vidloom_component_v0";
 
+/// Defines that symbol, with the version check. Once per component, where VIDLOOM_COMPONENT_NAME is its name:
+///
+///     VIDLOOM_COMPONENT(registry) { registry.add_adapter("people", make_people); }
+///
+/// In a static build the name is appended, because the symbols of all components meet in one program.
+#if defined(VIDLOOM_STATIC)
+#define VIDLOOM_DETAIL_JOIN(a, b) a##b
+#define VIDLOOM_DETAIL_ENTRY(name) VIDLOOM_DETAIL_JOIN(vidloom_component_v0_, name)
+#define VIDLOOM_COMPONENT_ENTRY VIDLOOM_DETAIL_ENTRY(VIDLOOM_COMPONENT_NAME)
+#else
+#define VIDLOOM_COMPONENT_ENTRY vidloom_component_v0
+#endif
+#define VIDLOOM_COMPONENT(registry)                                                                                  \
+  static void vidloom_fill_registry([[maybe_unused]] ::vidloom::Registry& registry);                                 \
+  extern "C" VIDLOOM_API int VIDLOOM_COMPONENT_ENTRY(::vidloom::Registry* all, const char* core_version);            \
+  extern "C" VIDLOOM_API int VIDLOOM_COMPONENT_ENTRY(::vidloom::Registry* all, const char* core_version) {           \
+    if (::std::string_view(core_version) != VIDLOOM_VERSION) return 1;                                               \
+    vidloom_fill_registry(*all);                                                                                     \
+    return 0;                                                                                                        \
+  }                                                                                                                  \
+  static void vidloom_fill_registry([[maybe_unused]] ::vidloom::Registry& registry)
+
 /// Loads (or, in a static build, finds) the component. Single-flight, thread-safe, never unloaded.
 /// \param needed_for  "adapter 'people'": begins the message of the Error(not_built).
 VIDLOOM_API void require_component(std::string_view name, std::string_view needed_for);
 /// Throws the same Error(not_built) when the component's file is not there, without loading it.
 VIDLOOM_API void expect_component(std::string_view name, std::string_view needed_for);
 
+/// Static builds: makes a linked component known under its table name. Thread-safe, idempotent.
+VIDLOOM_API void link_component(std::string_view name, ComponentEntry entry);
+
 /// The converter, loading the ffmpeg component first.
 VIDLOOM_API const PixelConverter& pixel_converter(std::string_view pixel_format);
 
 /// A source by its table name ("file", "segment", "images", "lavfi"), loading its component first.
+/// \param options  holds "uri": the path, for "lavfi" the whole text with its scheme; beside it only what was given of
+/// "trust" ("automatic", "local", "lan", "untrusted"), "max_pixels", "threads" and, for images, "rate".
 VIDLOOM_API std::unique_ptr<Source> make_source(std::string_view name, const Value& options);
 
 }  // namespace v0

@@ -1,3 +1,3 @@
 #include <core/component.hpp>
 
-extern "C" VIDLOOM_API int vidloom_component_v0(vidloom::Registry*, const char*) { return 0; }
+VIDLOOM_COMPONENT(registry) {}
