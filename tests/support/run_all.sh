@@ -1,0 +1,42 @@
+#!/usr/bin/env bash
+# `make test`: everything, in an order that fails early; ends with the summary of the last runner. Exit code 0 only when all passed.
+set -uo pipefail
+cd "$(dirname "$0")/../.."
+started=$SECONDS
+failed=()
+export VIDLOOM_CLIPS=${VIDLOOM_CLIPS:-$PWD/build/clips}
+[[ -d $VIDLOOM_CLIPS ]] || unset VIDLOOM_CLIPS
+
+step() {  # NAME COMMAND...
+  local name=$1 begun=$SECONDS
+  shift
+  printf '\n== %s\n' "$name"
+  "$@" || { failed+=("$name"); printf '== FAILED: %s\n' "$name"; }
+  printf '== %s: %d s\n' "$name" $((SECONDS - begun))
+}
+# A sanitizer's programs are built and run together: half a build is no result.
+sanitized() {  # PRESET TEST-REGEX TARGETS...
+  local preset=$1 tests=$2
+  shift 2
+  cmake --preset "$preset" --log-level=WARNING >/dev/null && cmake --build "build/$preset" --target "$@" &&
+    ctest --test-dir "build/$preset" --output-on-failure --no-tests=error -R "$tests"
+}
+all_programs() { for folder in tests/cpp/*/; do compgen -G "$folder*.cpp" >/dev/null && echo "test_$(basename "$folder")"; done; }
+
+step "build" env VIDLOOM_BUILD_TESTS=ON src/cmake/tools/build.sh
+if ((${#failed[@]})); then exit 1; fi
+# shellcheck disable=SC2046
+step "AddressSanitizer and UndefinedBehaviorSanitizer" sanitized asan '^cpp\.' $(all_programs)
+step "ThreadSanitizer" sanitized tsan '^cpp\.(execution|analyzer)$' test_execution test_analyzer
+step "ctest" ctest --test-dir build --output-on-failure --no-tests=error
+step "ruff" .venv/bin/ruff check python examples tests src
+step "documentation" .venv/bin/python tests/support/check_docs.py
+export VIDLOOM_COMMAND=$PWD/build/bin/vidloom
+step "pytest" .venv/bin/python -m pytest -q -ra tests/python
+
+if ((${#failed[@]})); then
+  printf '\nmake test: %d of its parts FAILED after %d s:' ${#failed[@]} $((SECONDS - started))
+  printf ' [%s]' "${failed[@]}"
+  echo
+  exit 1
+fi
