@@ -22,8 +22,9 @@ struct Rational {
   friend bool operator==(const Rational&, const Rational&) = default;
 };
 
-/// \return `time` in seconds. Exact for a whole number of nanoseconds below about 104 days.
-constexpr double seconds(Nanos time) noexcept { return static_cast<double>(time.count()) * 1e-9; }
+/// \return `time` in seconds: the double nearest to it, so that 300 ms is 0.3. Comes back whole through from_seconds() below
+/// about 50 days.
+constexpr double seconds(Nanos time) noexcept { return static_cast<double>(time.count()) / 1e9; }
 
 /// \return `value` seconds, rounded to the nearest nanosecond. Throws Error(config) when it is not finite or out of range.
 VIDLOOM_API Nanos from_seconds(double value);
