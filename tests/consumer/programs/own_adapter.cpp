@@ -24,7 +24,7 @@ class Brightest final : public vidloom::DetectionAdapter {
         brightest = std::max(brightest, *std::max_element(row, row + luma.size.width));
       }
       vidloom::Detections answer;
-      answer.attributes.push_back({.name = "brightest", .value = std::to_integer<double>(brightest)});
+      answer.attributes.push_back({.name = "brightest", .value = static_cast<double>(std::to_integer<int>(brightest))});
       out[i] = std::move(answer);
     }
   }
