@@ -13,7 +13,7 @@ struct Hooks {
 };
 
 /// Runs one command line (arguments without the program's name). \return the exit code of surface 2.1. Never throws, save
-/// what `hooks.poll` throws.
+/// what a hook throws; then every output is complete.
 int run(const std::vector<std::string>& arguments, const Hooks& hooks = {});
 
 }  // namespace vidloom::cli

@@ -1,4 +1,4 @@
-#include <sinks/line_file.hpp>
+#include <sinks/sinks.hpp>
 #include <vidloom/core/version.hpp>
 #include <vidloom/sinks/jsonl.hpp>
 
@@ -94,8 +94,10 @@ class Jsonl final : public Sink {
 }  // namespace
 
 std::shared_ptr<Sink> jsonl(const std::string& path, const JsonlOptions& options) {
-  return std::make_shared<Jsonl>(path, LineFileOptions{.overwrite = options.overwrite, .append = options.append});
+  return make_jsonl(path, {.overwrite = options.overwrite, .append = options.append});
 }
+
+std::unique_ptr<Sink> make_jsonl(const std::string& path, const LineFileOptions& options) { return std::make_unique<Jsonl>(path, options); }
 
 }  // namespace v0
 }  // namespace vidloom

@@ -1,3 +1,4 @@
+#include <sinks/sinks.hpp>
 #include <vidloom/sinks/lines.hpp>
 
 #include <fmt/format.h>
@@ -164,9 +165,13 @@ std::string to_line(const FrameResult& result) {
   return line;
 }
 
-std::shared_ptr<Sink> lines(std::function<void(std::string_view)> write, bool stream_names) {
+std::unique_ptr<Sink> make_lines(std::function<void(std::string_view)> write, bool stream_names) {
   if (!write) throw Error(Code::config, "lines: write is empty; give a function that takes a line");
-  return std::make_shared<Lines>(std::move(write), stream_names);
+  return std::make_unique<Lines>(std::move(write), stream_names);
+}
+
+std::shared_ptr<Sink> lines(std::function<void(std::string_view)> write, bool stream_names) {
+  return make_lines(std::move(write), stream_names);
 }
 
 }  // namespace v0

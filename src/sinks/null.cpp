@@ -1,3 +1,4 @@
+#include <sinks/sinks.hpp>
 #include <vidloom/sinks/null.hpp>
 
 namespace vidloom {
@@ -11,7 +12,9 @@ class Null final : public Sink {
 
 }  // namespace
 
-std::shared_ptr<Sink> null_sink() { return std::make_shared<Null>(); }
+std::unique_ptr<Sink> make_null() { return std::make_unique<Null>(); }
+
+std::shared_ptr<Sink> null_sink() { return make_null(); }
 
 }  // namespace v0
 }  // namespace vidloom

@@ -1,0 +1,109 @@
+#include <cli/outputs.hpp>
+
+#include <cli/console.hpp>
+#include <vidloom/registry.hpp>
+#include <vidloom/sinks/jsonl.hpp>
+#include <vidloom/sinks/lines.hpp>
+#include <vidloom/sinks/null.hpp>
+
+#include <fmt/format.h>
+
+#include <filesystem>
+#include <system_error>
+
+namespace vidloom::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Planned {
+  std::string kind;    ///< "jsonl", "lines", "null", or "" for what the registry makes
+  std::string target;  ///< a file, "-", or the whole URI for the registry
+  std::string typed;   ///< for messages
+};
+
+void refuse_unbuilt(const Arguments& arguments, std::string_view flag, std::string_view what) {
+  if (const auto value = arguments.value(flag)) {
+    throw Error(Code::not_built, fmt::format("{} {}: {} is not in this version of Vidloom; use --jsonl FILE and draw from its records", flag,
+                                             *value, what));
+  }
+}
+
+Planned planned(const std::string& uri) {
+  const std::size_t colon = uri.find(':');
+  const std::string kind = uri.substr(0, colon), rest = colon == std::string::npos ? "" : uri.substr(colon + 1);
+  if (kind == "jsonl") {
+    if (rest.empty()) throw Error(Code::config, fmt::format("--sink {}: names no file; use jsonl:FILE or jsonl:-", uri));
+    return {kind, rest, "--sink " + uri};
+  }
+  if ((kind == "lines" || kind == "null") && rest.empty()) return {kind, kind == "lines" ? "-" : "", "--sink " + uri};
+  return {"", uri, "--sink " + uri};
+}
+
+bool same_file(const std::string& a, const std::string& b) {
+  std::error_code ignored;
+  if (fs::equivalent(a, b, ignored)) return true;
+  const fs::path left = fs::weakly_canonical(a, ignored), right = fs::weakly_canonical(b, ignored);
+  return !left.empty() && left == right;
+}
+
+std::string path_of(const std::string& source) { return source.starts_with("file:") ? source.substr(5) : source; }
+
+/// /dev/null and terminals can be written to twice.
+bool is_device(const std::string& path) {
+  std::error_code ignored;
+  return fs::is_character_file(path, ignored);
+}
+
+void refuse_conflicts(const std::vector<Planned>& plan, const std::vector<std::string>& sources) {
+  for (std::size_t i = 0; i < plan.size(); ++i) {
+    if (plan[i].kind != "jsonl" && plan[i].kind != "lines") continue;
+    const bool standard = plan[i].target == "-";
+    for (std::size_t j = 0; j < i; ++j) {
+      if (plan[j].kind != "jsonl" && plan[j].kind != "lines") continue;
+      const bool both = standard || plan[j].target == "-" ? plan[j].target == plan[i].target
+                                                          : same_file(plan[j].target, plan[i].target) && !is_device(plan[i].target);
+      if (both) {
+        throw Error(Code::config, fmt::format("{} and {} write the same {}; choose another name for one of them", plan[j].typed,
+                                              plan[i].typed, standard ? "standard output" : "file"));
+      }
+    }
+    for (const std::string& source : sources) {
+      if (!standard && same_file(path_of(source), plan[i].target)) {
+        throw Error(Code::config, fmt::format("{} would write over its own source {}; choose another name", plan[i].typed, source));
+      }
+    }
+  }
+}
+
+}  // namespace
+
+Outputs open_outputs(const Arguments& arguments, const std::vector<std::string>& sources) {
+  refuse_unbuilt(arguments, "--annotate", "the annotated video");
+  refuse_unbuilt(arguments, "--report", "the HTML report");
+  const bool overwrite = arguments.has("--overwrite"), append = arguments.has("--append");
+  if (overwrite && append) throw Error(Code::config, "--overwrite and --append are both given; use one of them");
+
+  std::vector<Planned> plan;
+  if (const auto path = arguments.value("--jsonl")) plan.push_back({"jsonl", *path, "--jsonl " + *path});
+  for (const std::string& uri : arguments.values("--sink")) plan.push_back(planned(uri));
+  if (plan.empty()) plan.push_back({"lines", "-", "the readable lines"});
+  refuse_conflicts(plan, sources);
+
+  Outputs outputs;
+  outputs.sinks.resize(plan.size());
+  for (std::size_t i = 0; i < plan.size(); ++i) {  // what may not be there at all goes first: it must leave no file behind
+    if (plan[i].kind.empty()) outputs.sinks[i] = make_sink(plan[i].target);
+  }
+  for (std::size_t i = 0; i < plan.size(); ++i) {
+    const Planned& item = plan[i];
+    if (item.target == "-") outputs.on_stdout = true;
+    if (item.kind == "jsonl") outputs.sinks[i] = jsonl(item.target, {.overwrite = overwrite, .append = append});
+    if (item.kind == "lines") outputs.sinks[i] = lines(print, sources.size() > 1);
+    if (item.kind == "null") outputs.sinks[i] = null_sink();
+    if (item.kind == "jsonl" && item.target != "-") outputs.files.push_back(item.target);
+  }
+  return outputs;
+}
+
+}  // namespace vidloom::cli
