@@ -1,3 +1,12 @@
 #include <core/component.hpp>
 
-VIDLOOM_COMPONENT(registry) {}
+#include <adapters/opencv/motion.hpp>
+#include <adapters/opencv/people.hpp>
+
+#include <opencv2/core/version.hpp>
+
+VIDLOOM_COMPONENT(registry) {
+  registry.add_adapter("people", vidloom::make_people);
+  registry.add_adapter("motion", vidloom::make_motion);
+  registry.describe("OpenCV " CV_VERSION);
+}
