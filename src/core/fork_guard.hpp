@@ -1,0 +1,29 @@
+#pragma once
+/// Threads, locks and loaded models do not survive fork(): what was used before one is refused in the child, at once.
+
+#include <vidloom/core/error.hpp>
+#include <vidloom/core/export.hpp>
+
+#include <atomic>
+#include <string_view>
+
+namespace vidloom {
+inline namespace v0 {
+
+/// \return 0, and one more in each fork()ed child since the first call. Never throws.
+VIDLOOM_API unsigned process_generation() noexcept;
+
+/// Remembers in which process an object was first used. Thread-safe, takes no lock.
+class ForkGuard {
+ public:
+  /// Marks the object as used here. Throws Error(forked) when a parent process used it before.
+  void use(std::string_view what);
+  /// \return whether a parent process used it: then nothing of it may be locked, joined or destroyed. Never throws.
+  bool foreign() const noexcept;
+
+ private:
+  std::atomic<long long> used_in_{-1};
+};
+
+}  // namespace v0
+}  // namespace vidloom
