@@ -1,0 +1,187 @@
+#include <sources/ffmpeg/demuxer.hpp>
+
+#include <algorithm>
+#include <cstring>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace vidloom {
+namespace {
+
+/// \return whether one of the comma-separated names of a demuxer is `name`.
+bool is_called(const AVInputFormat& format, std::string_view name) {
+  std::string_view names = format.name;
+  while (!names.empty()) {
+    const auto comma = names.find(',');
+    if (names.substr(0, comma) == name) return true;
+    if (comma == std::string_view::npos) break;
+    names.remove_prefix(comma + 1);
+  }
+  return false;
+}
+
+bool names_other_files(const AVInputFormat& format) {
+  constexpr std::string_view kinds[] = {"hls",        "applehttp", "concat",      "dash",  "webm_dash_manifest", "sdp",   "imf",
+                                        "vobsub",     "image2",    "image2pipe",  "rtsp",  "sap",                "redir", "tedcaptions",
+                                        "avisynth",   "vapoursynth"};
+  return std::any_of(std::begin(kinds), std::end(kinds), [&](std::string_view kind) { return is_called(format, kind); });
+}
+
+bool is_text(std::string_view head) {
+  return !head.empty() && std::all_of(head.begin(), head.end(), [](char c) {
+    const auto byte = static_cast<unsigned char>(c);
+    return byte >= 0x20 || byte == '\n' || byte == '\r' || byte == '\t' || byte == '\f';
+  });
+}
+
+Error playlist(const std::string& path, const AVInputFormat& format) {
+  return Error(Code::source, path + " is a playlist, not a video: no other file is opened (format " + format.name + ")");
+}
+
+}  // namespace
+
+Demuxer::Demuxer(const std::string& path, const WakeUp& stop, std::int64_t max_pixels)
+    : path_(path), stop_(stop), max_pixels_(max_pixels) {
+  open();
+  if (context_->nb_streams == 0 && input_->seekable()) {
+    // Streams that only show while probing cannot be given a limit, so look at their sizes before any decoder runs.
+    probe(false);
+    check_sizes();
+    open();
+  }
+  check_sizes();
+  probe(true);
+  check_sizes();
+  choose();
+}
+
+int Demuxer::refuse_to_open(AVFormatContext* context, AVIOContext**, const char*, int, AVDictionary**) noexcept {
+  static_cast<Demuxer*>(context->opaque)->wanted_others_ = true;
+  return AVERROR(EPERM);
+}
+
+void Demuxer::throw_if_stopped() const {
+  if (stop_.is_set()) throw Error(Code::cancelled, path_ + ": reading was stopped");
+}
+
+void Demuxer::open() {
+  context_.reset();
+  input_.reset();
+  throw_if_stopped();
+  input_ = std::make_unique<FileInput>(path_, stop_);
+  const std::string head = input_->head(512);
+
+  // By content alone: a name says nothing about what is in a file, and must not choose who reads it.
+  const AVInputFormat* format = nullptr;
+  const int score = av_probe_input_buffer2(input_->context(), &format, "", nullptr, 0, 0);
+  throw_if_stopped();
+  if (input_->failure() != 0) throw Error(Code::source, path_ + " cannot be read: " + std::strerror(input_->failure()), true);
+  if (format && names_other_files(*format)) throw playlist(path_, *format);
+  if (score < 0 || !format || is_called(*format, "tty")) {
+    if (is_text(head)) throw Error(Code::source, path_ + " is a text file, not a video");
+    throw Error(Code::source, path_ + " is not a video: nothing in its content is of a format that FFmpeg knows");
+  }
+
+  AVFormatContext* context = av::allocated(avformat_alloc_context());
+  context->pb = input_->context();
+  context->flags |= AVFMT_FLAG_CUSTOM_IO;
+  context->opaque = this;
+  context->io_open = &Demuxer::refuse_to_open;
+  // Our own timeline unwraps; FFmpeg's correction fails at the second wrap.
+  context->correct_ts_overflow = 0;
+  context->interrupt_callback = {[](void* flag) { return static_cast<const WakeUp*>(flag)->is_set() ? 1 : 0; },
+                                 const_cast<WakeUp*>(&stop_)};
+  av::Dictionary options;
+  options.set("protocol_whitelist", "file");
+  if (is_called(*format, "mpegts")) options.set("scan_all_pmts", "1");
+  const int code = avformat_open_input(&context, "", format, options.out());
+  if (code >= 0) context_.reset(context);
+  throw_if_stopped();
+  if (wanted_others_) throw playlist(path_, *format);
+  if (code < 0) {
+    if (input_->failure() != 0) throw Error(Code::source, path_ + " cannot be read: " + std::strerror(input_->failure()), true);
+    if (is_called(*format, "mov"))
+      throw Error(Code::source, path_ + " is an mp4/mov file without its index (moov): it was cut off or never finished");
+    throw Error(Code::source, path_ + " is a damaged " + format->long_name + " file: " + av::error_text(code));
+  }
+}
+
+void Demuxer::probe(bool decode) {
+  const unsigned known = context_->nb_streams;
+  std::vector<AVDictionary*> options(known, nullptr);
+  for (AVDictionary*& entry : options) av_dict_set_int(&entry, "max_pixels", max_pixels_, 0);
+  if (!decode) context_->codec_whitelist = av_strdup("none");
+  const int code = avformat_find_stream_info(context_.get(), known > 0 ? options.data() : nullptr);
+  for (AVDictionary*& entry : options) av_dict_free(&entry);
+  throw_if_stopped();
+  if (wanted_others_) throw playlist(path_, *context_->iformat);
+  if (input_->failure() != 0) throw Error(Code::source, path_ + " cannot be read: " + std::strerror(input_->failure()), true);
+  if (code < 0 && context_->nb_streams == 0)
+    throw Error(Code::source, path_ + " is a damaged " + context_->iformat->long_name + " file: " + av::error_text(code));
+}
+
+void Demuxer::check_sizes() const {
+  for (unsigned index = 0; index < context_->nb_streams; ++index) {
+    const AVStream& stream = *context_->streams[index];
+    if (stream.codecpar->codec_type != AVMEDIA_TYPE_VIDEO || (stream.disposition & AV_DISPOSITION_ATTACHED_PIC) != 0) continue;
+    const Size size{stream.codecpar->width, stream.codecpar->height};
+    if (!size.empty() && std::int64_t{size.width} * size.height > max_pixels_) throw av::too_large(path_, size, max_pixels_);
+  }
+}
+
+void Demuxer::choose() {
+  // The score of the ffmpeg command (open_output_file, 5.1): so that the same stream is taken without any option.
+  std::int64_t best = 0;
+  bool audio = false, subtitles = false, cover = false;
+  for (unsigned index = 0; index < context_->nb_streams; ++index) {
+    const AVStream& stream = *context_->streams[index];
+    const AVCodecParameters& parameters = *stream.codecpar;
+    audio |= parameters.codec_type == AVMEDIA_TYPE_AUDIO;
+    subtitles |= parameters.codec_type == AVMEDIA_TYPE_SUBTITLE;
+    if (parameters.codec_type != AVMEDIA_TYPE_VIDEO) continue;
+    if ((stream.disposition & AV_DISPOSITION_ATTACHED_PIC) != 0) {
+      cover = true;
+      continue;
+    }
+    const std::int64_t score = std::int64_t{parameters.width} * parameters.height +
+                               ((stream.event_flags & AVSTREAM_EVENT_FLAG_NEW_PACKETS) != 0 ? 100'000'000 : 0) +
+                               ((stream.disposition & AV_DISPOSITION_DEFAULT) != 0 ? 5'000'000 : 0) + 1;
+    if (score > best) {
+      best = score;
+      chosen_ = index;
+    }
+  }
+  if (best == 0) {
+    std::string has = audio ? (cover ? "has audio and a cover picture" : "has audio") : subtitles ? "has subtitles" : "";
+    throw Error(Code::source, path_ + " " + (has.empty() ? "has no video stream" : has + " but no video"));
+  }
+  for (unsigned index = 0; index < context_->nb_streams; ++index)
+    if (index != chosen_) context_->streams[index]->discard = AVDISCARD_ALL;
+}
+
+bool Demuxer::indexed() const noexcept { return is_called(*context_->iformat, "mov") || is_called(*context_->iformat, "matroska"); }
+
+bool Demuxer::is_mpegts() const noexcept { return is_called(*context_->iformat, "mpegts"); }
+
+bool Demuxer::read(AVPacket& packet) {
+  for (;;) {
+    const int code = av_read_frame(context_.get(), &packet);
+    throw_if_stopped();
+    if (code == AVERROR(EAGAIN)) continue;
+    if (code < 0) {
+      if (input_->failure() != 0)
+        throw Error(Code::source, path_ + " cannot be read any further: " + std::strerror(input_->failure()), true);
+      broke_off_ = code != AVERROR_EOF;
+      return false;
+    }
+    if (packet.stream_index == static_cast<int>(chosen_)) return true;
+    av_packet_unref(&packet);
+  }
+}
+
+bool Demuxer::seek(std::int64_t pts) {
+  return av_seek_frame(context_.get(), static_cast<int>(chosen_), pts, AVSEEK_FLAG_BACKWARD) >= 0;
+}
+
+}  // namespace vidloom

@@ -1,0 +1,57 @@
+#pragma once
+/// Compressed pictures of one video stream of one file. Whatever the file says, no other file is opened.
+
+#include <sources/ffmpeg/file_input.hpp>
+#include <support/ffmpeg/av.hpp>
+
+#include <memory>
+#include <string>
+
+namespace vidloom {
+
+class Demuxer {
+ public:
+  /// Opens, recognises by content, probes and chooses the stream as the ffmpeg command does.
+  /// Throws Error(source) saying what the file is instead of a video; Error(cancelled) once `stop` is set.
+  Demuxer(const std::string& path, const WakeUp& stop, std::int64_t max_pixels);
+  Demuxer(const Demuxer&) = delete;
+  Demuxer& operator=(const Demuxer&) = delete;
+
+  AVFormatContext& container() noexcept { return *context_; }
+  AVStream& stream() noexcept { return *context_->streams[chosen_]; }
+  bool seekable() const noexcept { return input_->seekable(); }
+  std::int64_t bytes() const noexcept { return input_->size(); }
+  /// \return whether `format` keeps an index that seeks land by ("mov", "matroska").
+  bool indexed() const noexcept;
+  bool is_mpegts() const noexcept;
+
+  /// The next packet of the stream. \return false at the end.
+  /// Throws Error(source) when the disk fails, Error(cancelled).
+  bool read(AVPacket& packet);
+  /// The container broke off: read() ended before the end.
+  bool broke_off() const noexcept { return broke_off_; }
+  /// Goes to a keyframe at or before `pts`; \return whether the container says so.
+  bool seek(std::int64_t pts);
+
+ private:
+  struct CloseInput {
+    void operator()(AVFormatContext* context) const noexcept { avformat_close_input(&context); }
+  };
+  void open();
+  void probe(bool decode);
+  void check_sizes() const;
+  void choose();
+  void throw_if_stopped() const;
+  static int refuse_to_open(AVFormatContext* context, AVIOContext** io, const char* url, int flags, AVDictionary** options) noexcept;
+
+  std::string path_;
+  const WakeUp& stop_;
+  std::int64_t max_pixels_;
+  bool wanted_others_ = false;  ///< the demuxer tried to open a second file
+  bool broke_off_ = false;
+  unsigned chosen_ = 0;
+  std::unique_ptr<FileInput> input_;  ///< before context_: FFmpeg reads through it until it is closed
+  std::unique_ptr<AVFormatContext, CloseInput> context_;
+};
+
+}  // namespace vidloom

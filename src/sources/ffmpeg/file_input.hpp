@@ -1,0 +1,74 @@
+#pragma once
+/// Bytes of exactly one file, for FFmpeg's demuxers: nothing else can be opened through it.
+
+#include <support/ffmpeg/av.hpp>
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+namespace vidloom {
+
+/// Owns a file descriptor.
+class Descriptor {
+ public:
+  explicit Descriptor(int fd = -1) noexcept : fd_(fd) {}
+  Descriptor(Descriptor&& other) noexcept : fd_(other.release()) {}
+  Descriptor& operator=(Descriptor&& other) noexcept;
+  ~Descriptor();
+  int get() const noexcept { return fd_; }
+  int release() noexcept;
+
+ private:
+  int fd_;
+};
+
+/// Set once from any thread, wakes whoever polls fd(). Reset between uses.
+class WakeUp {
+ public:
+  WakeUp();  ///< throws Error(source) when the process has no descriptor left
+  void set() noexcept;
+  void clear() noexcept;
+  bool is_set() const noexcept { return set_.load(std::memory_order_acquire); }
+  int fd() const noexcept { return event_.get(); }
+
+ private:
+  std::atomic<bool> set_{false};
+  Descriptor event_;
+};
+
+/// One thread reads; the WakeUp ends a read that waits (pipes and devices; a disk does not wait long).
+class FileInput {
+ public:
+  /// Throws Error(source) with what is wrong with `path`: missing, a folder, no right, empty.
+  FileInput(const std::string& path, const WakeUp& stop);
+  FileInput(const FileInput&) = delete;
+  FileInput& operator=(const FileInput&) = delete;
+  ~FileInput();
+
+  AVIOContext* context() noexcept { return context_; }
+  bool seekable() const noexcept { return seekable_; }
+  std::int64_t size() const noexcept { return size_; }  ///< bytes; -1: not known (pipe)
+  int failure() const noexcept { return failure_; }     ///< errno of a read that failed; 0: none
+  std::string head(std::size_t bytes);                  ///< the first bytes, without moving; empty for a pipe
+
+ private:
+  static int read(void* self, std::uint8_t* to, int bytes) noexcept;
+  static std::int64_t seek(void* self, std::int64_t offset, int whence) noexcept;
+
+  const WakeUp& stop_;
+  Descriptor file_;
+  bool seekable_ = false;
+  std::int64_t size_ = -1;
+  int failure_ = 0;
+  AVIOContext* context_ = nullptr;
+};
+
+/// What a path names, or Error(source) with one clear sentence.
+Descriptor open_for_reading(const std::string& path);
+
+/// The path in "file:x", "file:///x" or "x".
+std::string path_of(const std::string& uri);
+
+}  // namespace vidloom

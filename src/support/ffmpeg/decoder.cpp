@@ -1,0 +1,67 @@
+#include <support/ffmpeg/decoder.hpp>
+
+#include <vidloom/core/log.hpp>
+
+#include <algorithm>
+#include <thread>
+
+namespace vidloom::av {
+namespace {
+
+/// FFmpeg prints what it thinks of broken bytes; this far below every level it stays silent. Damage is reported by health
+/// and counts instead.
+constexpr int silent = 1000;
+
+}  // namespace
+
+Decoder::Decoder(const AVCodecParameters& parameters, const Options& options, const std::string& what)
+    : what_(what), limit_(options.max_pixels) {
+  const AVCodec* codec = avcodec_find_decoder(parameters.codec_id);
+  if (!codec) throw Error(Code::decode, what + ": this FFmpeg has no decoder for " + codec_name(parameters.codec_id));
+  codec_.reset(allocated(avcodec_alloc_context3(codec)));
+  if (const int code = avcodec_parameters_to_context(codec_.get(), &parameters); code < 0)
+    throw Error(Code::decode, what + ": bad parameters for " + codec->name + ": " + error_text(code));
+  codec_->opaque = this;
+  codec_->get_buffer2 = &Decoder::get_buffer;
+#if LIBAVCODEC_VERSION_MAJOR < 60
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
+  codec_->thread_safe_callbacks = 1;
+#pragma GCC diagnostic pop
+#endif
+  const int cores = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
+  codec_->thread_count = std::min(options.threads > 0 ? options.threads : cores, 16);
+  codec_->pkt_timebase = options.packet_time_base;
+  // The crop of the stream to the pixel, not to what the CPU likes its rows aligned to.
+  codec_->flags |= AV_CODEC_FLAG_UNALIGNED;
+  if (options.strict) codec_->err_recognition = AV_EF_EXPLODE | AV_EF_CRCCHECK | AV_EF_BITSTREAM | AV_EF_BUFFER;
+  if (!ffmpeg_log_routed()) codec_->log_level_offset = silent;
+  prepare_tags(*codec_);
+  if (const int code = avcodec_open2(codec_.get(), codec, nullptr); code < 0)
+    throw Error(Code::decode, what + ": the decoder " + codec->name + " refuses this stream: " + error_text(code));
+}
+
+int Decoder::get_buffer(AVCodecContext* codec, AVFrame* frame, int flags) noexcept {
+  auto& self = *static_cast<Decoder*>(codec->opaque);
+  const int width = std::max(frame->width, codec->width), height = std::max(frame->height, codec->height);
+  if (std::int64_t{width} * height > self.limit_) {
+    self.refused_ = static_cast<std::uint64_t>(width) << 32 | static_cast<std::uint32_t>(height);
+    return AVERROR(ENOMEM);
+  }
+  return avcodec_default_get_buffer2(codec, frame, flags);
+}
+
+int Decoder::checked(int code) const {
+  if (const std::uint64_t refused = refused_; refused != 0)
+    throw too_large(what_, {static_cast<int>(refused >> 32), static_cast<int>(refused & 0xffffffffU)}, limit_);
+  return code;
+}
+
+int Decoder::send(AVPacket* packet, bool corrupt) {
+  if (packet) set_tag(*codec_, *packet, corrupt ? 1 : 0);
+  return checked(avcodec_send_packet(codec_.get(), packet));
+}
+
+int Decoder::receive(AVFrame& frame) { return checked(avcodec_receive_frame(codec_.get(), &frame)); }
+
+}  // namespace vidloom::av

@@ -1,0 +1,48 @@
+#pragma once
+/// One decoder: packets in, pictures out, none larger than allowed. One thread at a time.
+
+#include <support/ffmpeg/av.hpp>
+
+#include <atomic>
+#include <cstdint>
+#include <string>
+
+namespace vidloom::av {
+
+class Decoder {
+ public:
+  struct Options {
+    int threads = 1;                ///< 0: as many as cores
+    std::int64_t max_pixels = 0;    ///< checked before the memory of a picture is taken
+    AVRational packet_time_base{0, 1};
+    bool strict = false;            ///< any error in the bytes refuses the picture
+  };
+  /// \param what  begins the messages: the file's name.
+  /// Throws Error(decode) when this FFmpeg has no such decoder or refuses the parameters.
+  Decoder(const AVCodecParameters& parameters, const Options& options, const std::string& what);
+  Decoder(const Decoder&) = delete;
+  Decoder& operator=(const Decoder&) = delete;
+
+  /// \param packet  nullptr: no more will come, give what is left. \return FFmpeg's code.
+  /// Throws Error(source) when a picture is larger than allowed.
+  int send(AVPacket* packet, bool corrupt);
+  int receive(AVFrame& frame);
+  /// Whether the container flagged the bytes of this frame. \pre it came from receive().
+  static bool packet_corrupt(const AVFrame& frame) noexcept { return tag_of(frame) == 1; }
+
+  const char* name() const noexcept { return codec_->codec->name; }
+
+ private:
+  static int get_buffer(AVCodecContext* codec, AVFrame* frame, int flags) noexcept;
+  int checked(int code) const;
+
+  std::string what_;
+  std::int64_t limit_;
+  std::atomic<std::uint64_t> refused_{0};  ///< width << 32 | height of a picture over the limit
+  CodecPtr codec_;                         ///< last: its threads use the members above
+};
+
+/// \return "h264", "mjpeg", ...
+inline std::string codec_name(AVCodecID id) { return avcodec_get_name(id); }
+
+}  // namespace vidloom::av
