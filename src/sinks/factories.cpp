@@ -1,36 +1,83 @@
-// What `--sink NAME:...` and make_sink() make; see core/builtin.hpp.
+// The sinks of libvidloom itself under their names, as --sink and make_sink() take them.
+#include <vidloom/core/error.hpp>
+#include <vidloom/sinks/jsonl.hpp>
+#include <vidloom/sinks/lines.hpp>
+#include <vidloom/sinks/null.hpp>
 
 #include <core/builtin.hpp>
-#include <sinks/line_file.hpp>
-#include <sinks/sinks.hpp>
 
+#include <cerrno>
+#include <cstdio>
 #include <string>
+#include <system_error>
 #include <utility>
+#include <vector>
 
 namespace vidloom {
 inline namespace v0 {
 namespace {
 
-bool flag(const Value& options, std::string_view name) {
-  const Value* value = options.find(name);
-  return value != nullptr && value->as_bool();
+/// A shared sink where a unique one is wanted.
+class SharedSink final : public Sink {
+ public:
+  explicit SharedSink(std::shared_ptr<Sink> sink) : sink_(std::move(sink)) {}
+  SinkInfo info() const override { return sink_->info(); }
+  void open(StreamId stream, const SourceInfo& source) override { sink_->open(stream, source); }
+  void write(const FrameResult& result) override { sink_->write(result); }
+  void event(StreamId stream, const StreamEvent& event) override { sink_->event(stream, event); }
+  void close(StreamId stream) noexcept override { sink_->close(stream); }
+
+ private:
+  std::shared_ptr<Sink> sink_;
+};
+
+std::string after_colon(const Value& options) {
+  const std::string& uri = options["uri"].as_string();
+  const std::size_t colon = uri.find(':');
+  return colon == std::string::npos ? std::string{} : uri.substr(colon + 1);
+}
+
+/// Throws Error(config) on an option that is not in `known`.
+void check_options(std::string_view sink, const Value& options, const std::vector<std::string>& known) {
+  for (const auto& [name, value] : options.as_object()) {
+    if (name == "uri") continue;
+    bool found = false;
+    for (const std::string& one : known) found = found || one == name;
+    if (found && value.is_bool()) continue;
+    const std::string near = nearest(name, known);
+    throw Error(Code::config, "option " + name + " of sink " + std::string(sink) +
+                                  (found          ? " is " + value.dump() + "; use true or false"
+                                   : near.empty() ? " is not known"
+                                                  : " is not known; did you mean " + near + "?"));
+  }
 }
 
 }  // namespace
 
 std::unique_ptr<Sink> make_jsonl_sink(const Value& options) {
-  const std::string uri = options["uri"].is_string() ? options["uri"].as_string() : "";
-  const std::string path = uri.starts_with("jsonl:") ? uri.substr(6) : "";
-  if (path.empty()) throw Error(Code::config, "sink '" + uri + "' names no file; use jsonl:FILE, or jsonl:- for standard output");
-  return make_jsonl(path, {.overwrite = flag(options, "overwrite"), .append = flag(options, "append")});
+  check_options("jsonl", options, {"overwrite", "append"});
+  const std::string path = after_colon(options);
+  if (path.empty()) throw Error(Code::config, "sink jsonl names no file; use jsonl:out.jsonl, or jsonl:- for standard output");
+  const auto flag = [&options](std::string_view name) { return options[name].is_bool() && options[name].as_bool(); };
+  return std::make_unique<SharedSink>(jsonl(path, {.overwrite = flag("overwrite"), .append = flag("append")}));
 }
 
-std::unique_ptr<Sink> make_lines_sink(const Value&) {
-  auto output = std::make_shared<LineFile>("-", LineFileOptions{});
-  return make_lines([output](std::string_view line) { output->write(line); }, true);
+std::unique_ptr<Sink> make_lines_sink(const Value& options) {
+  check_options("lines", options, {});
+  if (const std::string rest = after_colon(options); !rest.empty() && rest != "-") {
+    throw Error(Code::config, "sink lines writes to standard output only, not to " + rest + "; use lines");
+  }
+  return std::make_unique<SharedSink>(lines([](std::string_view line) {
+    if (std::fwrite(line.data(), 1, line.size(), stdout) != line.size() || std::fflush(stdout) != 0) {
+      throw Error(Code::output, "standard output: " + std::generic_category().message(errno));
+    }
+  }));
 }
 
-std::unique_ptr<Sink> make_null_sink(const Value&) { return make_null(); }
+std::unique_ptr<Sink> make_null_sink(const Value& options) {
+  check_options("null", options, {});
+  return std::make_unique<SharedSink>(null_sink());
+}
 
 }  // namespace v0
 }  // namespace vidloom

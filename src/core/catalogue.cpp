@@ -1,0 +1,192 @@
+#include <core/catalogue.hpp>
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+namespace vidloom {
+inline namespace v0 {
+namespace {
+
+constexpr std::array<ComponentEntryInfo, 4> component_table{{
+    {"ffmpeg", "files, segments, pictures and lavfi: sources, and the conversion of decoded pictures",
+     "apt-get install --no-install-recommends libavformat-dev libavcodec-dev libavutil-dev libswscale-dev libavfilter-dev "
+     "libavdevice-dev, then build Vidloom again (from source), or pip install --force-reinstall vidloom"},
+    {"opencv", "the adapters people and motion",
+     "apt-get install --no-install-recommends libopencv-core-dev libopencv-imgproc-dev libopencv-video-dev libopencv-objdetect-dev "
+     "libopencv-calib3d-dev libopencv-features2d-dev, then build Vidloom again (from source), or pip install --force-reinstall vidloom"},
+    {"torch", "the adapters clip and yolo", ""},
+    {"net", "live sources and sinks, work on other machines (lan, cloud)", ""},
+}};
+
+OptionInfo number(std::string name, Value fallback, std::string text, std::optional<double> minimum = {},
+                  std::optional<double> maximum = {}) {
+  return {.name = std::move(name), .type = "number", .fallback = std::move(fallback), .text = std::move(text), .minimum = minimum,
+          .maximum = maximum};
+}
+OptionInfo integer(std::string name, Value fallback, std::string text, std::optional<double> minimum = {},
+                   std::optional<double> maximum = {}) {
+  OptionInfo option = number(std::move(name), std::move(fallback), std::move(text), minimum, maximum);
+  option.type = "integer";
+  return option;
+}
+OptionInfo of_type(std::string type, std::string name, Value fallback, std::string text) {
+  return {.name = std::move(name), .type = std::move(type), .fallback = std::move(fallback), .text = std::move(text)};
+}
+OptionInfo choice(std::string name, std::string fallback, std::vector<std::string> choices, std::string text) {
+  OptionInfo option = of_type("text", std::move(name), std::move(fallback), std::move(text));
+  option.choices = std::move(choices);
+  return option;
+}
+OptionInfo required(OptionInfo option) {
+  option.required = true;
+  return option;
+}
+
+AdapterDescription people_like(std::string name, std::string summary, std::string kind, std::string raw_score) {
+  return {.name = name,
+          .summary = std::move(summary),
+          .kind = std::move(kind),
+          .component = "opencv",
+          .options = {number("scale", 1.05, "step between pyramid levels, above 1; more is faster and coarser", 1.0),
+                      integer("stride", 8, "window step in pixels, a multiple of 8", 8),
+                      integer("largest", 0, "longest side in pixels of the picture the search runs on; 0: full size", 0)},
+          .raw_score = std::move(raw_score),
+          .example = "vidloom analyze street.mp4 --detect " + name + " --every 0.5"};
+}
+
+std::vector<AdapterDescription> make_table() {
+  AdapterDescription faces = people_like("faces", "faces seen from the front", "face", "weight of the last stage (no unit)");
+  faces.built = false;
+  faces.component = "";
+  std::vector<AdapterDescription> table{
+      people_like("people", "people standing or walking: histograms of oriented gradients and a linear SVM (Dalal & Triggs 2005)", "object",
+                  "SVM margin (no unit): distance from the hyperplane that parts people from all else"),
+      {.name = "motion",
+       .summary = "what moves against a learned background, on luma (MOG2, Zivkovic 2004)",
+       .kind = "motion",
+       .component = "opencv",
+       .options = {integer("history", 120, "analysed pictures the background is learned over", 1),
+                   number("sensitivity", 0.5, "0 to 1; smaller changes count as it grows", 0, 1),
+                   number("min_area", 0.0005, "smallest region, as a share of the picture, 0 to 1", 0, 1)},
+       .raw_score = "area of the region in display pixels",
+       .example = "vidloom analyze gate.mp4 --detect motion --every 0.2 --set motion.min_area=0.001"},
+      {.name = "visual",
+       .summary = "dominant colours, brightness, contrast and saturation of the whole picture",
+       .kind = "visual",
+       .options = {integer("colors", 3, "how many dominant colours", 1, 16)},
+       .raw_score = "none: it answers with attributes",
+       .example = "vidloom analyze street.mp4 --detect visual --every 6"},
+      std::move(faces),
+      {.name = "logos",
+       .summary = "brand marks found by reference pictures",
+       .kind = "logo",
+       .options = {required(of_type("text", "references", nullptr, "folder or file of pictures; a brand is its sub-folder or file stem")),
+                   integer("max_instances", 8, "most finds of one brand in a picture", 1),
+                   choice("method", "auto", {"auto", "features", "shape"}, "local features, or the outline for plain marks")},
+       .raw_score = "verified inliers, or normalised cross-correlation",
+       .example = "vidloom analyze shelf.mp4 --detect logos --references brands/",
+       .built = false},
+      {.name = "clip",
+       .summary = "labels in words for the whole picture, by CLIP",
+       .kind = "scene",
+       .options = {required(of_type("text", "model", nullptr, "name on the Hugging Face hub, or a folder")),
+                   of_type("list", "labels", nullptr, "what to tell apart; required unless there are references"),
+                   of_type("list", "prompts", nullptr, "sentences with {} for the label"),
+                   of_type("list", "negatives", Value::array(), "what is there when no label is"),
+                   of_type("object", "references", nullptr, "label: file or folder of pictures"),
+                   integer("top_k", 5, "most labels in an answer", 1),
+                   choice("precision", "auto", {"auto", "fp32", "bf16", "int8", "fp16"}, "of the weights; fp16 on CUDA only"),
+                   choice("scoring", "calibrated", {"calibrated", "softmax"}, "what confidence is"),
+                   of_type("text", "calibration", nullptr, "file written by vidloom calibrate"),
+                   of_type("any", "tiles", 0, "0: the whole picture; a number of tiles; or auto"),
+                   integer("max_batch", 32, "most pictures in one batch", 1),
+                   number("max_wait", 0.005, "seconds a picture waits for company", 0),
+                   of_type("bool", "embedding", false, "put the L2-normalised picture embedding into the answer"),
+                   number("logit_scale", nullptr, "the model's own when not given", 0),
+                   of_type("text", "kind", nullptr, "scene, or logo")},
+       .raw_score = "cosine of picture and label embedding",
+       .example = "vidloom analyze shelf.mp4 --config analyses.json",
+       .built = false},
+      {.name = "yolo",
+       .summary = "objects, by a YOLO model",
+       .kind = "object",
+       .options = {required(of_type("text", "model", nullptr, "file of an exported model"))},
+       .raw_score = "the model's own score, 0 to 1",
+       .example = "vidloom analyze street.mp4 --detect yolo --model yolo11n.pt2",
+       .built = false},
+      {.name = "text",
+       .summary = "written text",
+       .kind = "text",
+       .any_option = true,
+       .raw_score = "the reader's own score",
+       .example = "vidloom analyze shop.mp4 --detect text",
+       .built = false},
+      {.name = "cloud_vision",
+       .summary = "labels, logos, text and faces, by Google Cloud Vision",
+       .kind = "scene",
+       .options = {of_type("list", "features", nullptr, "such as LOGO_DETECTION, LABEL_DETECTION, TEXT_DETECTION")},
+       .raw_score = "the service's own score, 0 to 1",
+       .example = "vidloom analyze shop.mp4 --detect cloud_vision --where cloud",
+       .built = false},
+  };
+  std::ranges::sort(table, {}, &AdapterDescription::name);
+  return table;
+}
+
+struct Reserved {
+  std::string_view names, missing;
+};
+constexpr std::array<Reserved, 3> reserved_schemes{{
+    {" rtmp rtmps srt rtsp rtsps http https hls udp tcp rtp whep ", "live and network sources"},
+    {" v4l2 webcam video avfoundation dshow ", "webcams"},
+    {" director canvas generate ", "generated sources"},
+}};
+constexpr std::array<Reserved, 2> reserved_sinks{{
+    {" hls rtmp rtmps srt rtsp rtp udp tcp whip webhook http https queue ", "live sinks"},
+    {" video annotate report mp4 file ", "video and report sinks"},
+}};
+
+std::string_view missing_for(std::string_view name, std::span<const Reserved> table) noexcept {
+  for (const auto& [names, missing] : table) {
+    const auto at = name.empty() ? std::string_view::npos : names.find(name);
+    if (at != std::string_view::npos && names[at - 1] == ' ' && names[at + name.size()] == ' ') return missing;
+  }
+  return "";
+}
+
+}  // namespace
+
+std::span<const ComponentEntryInfo> known_components() noexcept { return component_table; }
+
+const std::vector<AdapterDescription>& known_adapters() {
+  static const auto* const table = new std::vector<AdapterDescription>(make_table());
+  return *table;
+}
+
+const AdapterDescription* find_known_adapter(std::string_view name) {
+  const auto found = std::ranges::find(known_adapters(), name, &AdapterDescription::name);
+  return found == known_adapters().end() ? nullptr : &*found;
+}
+
+std::pair<std::string, std::string> broken_rule(std::string_view adapter, const Value& options) {
+  if (adapter == "people" || adapter == "faces") {
+    if (const Value* scale = options.find("scale"); scale && scale->as_real() <= 1) return {"scale", "is " + scale->dump() + "; use a number above 1, such as 1.05"};
+    if (const Value* stride = options.find("stride"); stride && stride->as_integer() % 8 != 0) {
+      return {"stride", "is " + stride->dump() + "; use a multiple of 8"};
+    }
+  }
+  if (adapter == "clip") {
+    const Value* labels = options.find("labels");
+    if (labels && labels->is_array() && labels->size() == 0 && options["references"].size() == 0) {
+      return {"labels", "is an empty list; name at least one label, or give references"};
+    }
+  }
+  return {};
+}
+
+std::string_view reserved_scheme(std::string_view scheme) noexcept { return missing_for(scheme, reserved_schemes); }
+std::string_view reserved_sink(std::string_view name) noexcept { return missing_for(name, reserved_sinks); }
+
+}  // namespace v0
+}  // namespace vidloom
