@@ -14,18 +14,20 @@ namespace {
 
 constexpr std::size_t most_legacy_logos = 5;
 
-/// \return `number` with at most `digits` decimals, as the double that prints so.
-double rounded(double number, int digits) noexcept {
+/// \return `number` with at most `digits` decimals, as the real that prints so; null for NaN and infinities.
+Value rounded(double number, int digits) {
+  if (!std::isfinite(number)) return {};
   const double scale = std::pow(10.0, digits);
   const double scaled = number * scale;
-  return std::abs(scaled) < 1e15 ? std::round(scaled) / scale : number;  // larger ones (and NaN) have no decimals to lose
+  return std::abs(scaled) < 1e15 ? std::round(scaled) / scale : number;  // larger ones have no decimals to lose
 }
 
 /// Pixels, palettes and other quantities that are often whole are written as whole: 692 and not 692.0.
 Value quantity(double number, int digits) {
-  const double value = rounded(number, digits);
-  if (std::abs(value) < 1e15 && std::trunc(value) == value) return Value(static_cast<std::int64_t>(value));
-  return Value(value);
+  Value value = rounded(number, digits);
+  if (value.is_null() || std::abs(number) >= 1e15) return value;
+  const double real = value.as_real();
+  return std::trunc(real) == real ? Value(static_cast<std::int64_t>(real)) : value;
 }
 
 /// \return the shortest decimal that reads back as this float.
@@ -81,7 +83,7 @@ void set_class(Value& value, const Detections& all, std::int32_t id) {
 
 /// The score of one row; null where the column is empty or NaN.
 Value score(const std::vector<float>& column, std::size_t row) {
-  return row < column.size() && std::isfinite(column[row]) ? Value(rounded(column[row], 4)) : Value();
+  return row < column.size() ? rounded(column[row], 4) : Value();
 }
 
 Value detection(const Detections& all, std::size_t row, Size frame) {
@@ -116,7 +118,7 @@ Value record(const Detections::Label& label, const Detections& all) {
 }
 
 Value record(const Attribute& attribute) {
-  if (const auto* number = std::get_if<double>(&attribute.value)) return Value(rounded(*number, 4));
+  if (const auto* number = std::get_if<double>(&attribute.value)) return rounded(*number, 4);
   if (const auto* text = std::get_if<std::string>(&attribute.value)) return Value(*text);
   Value rows = Value::array(), row = Value::array();
   for (const double number : std::get<std::vector<double>>(attribute.value)) {

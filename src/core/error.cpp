@@ -172,7 +172,7 @@ std::string nearest(std::string_view name, const std::vector<std::string>& known
   const std::string* begun = nullptr;
   for (const std::string& candidate : known) {
     const std::string other = folded(candidate);
-    const auto [low, high] = std::minmax(wanted.size(), other.size());
+    const auto [low, high] = std::minmax({wanted.size(), other.size()});
     // One typing error in a short word, one more per three further letters; never as many as the word has letters.
     const std::size_t limit = std::max<std::size_t>(1, high / 3);
     if (high - low <= limit) {

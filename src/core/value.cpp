@@ -10,7 +10,6 @@
 #include <cmath>
 #include <iterator>
 #include <limits>
-#include <memory>
 #include <optional>
 #include <unordered_set>
 
@@ -64,6 +63,8 @@ struct Cursor {
   throw Error(Code::config, "JSON, line " + std::to_string(line) + ", column " + std::to_string(column) + ": " + problem);
 }
 
+constexpr std::size_t longest_reason = 160;
+
 /// What nlohmann says without its id, position and quotation of the input (which may be long, or no text at all).
 std::string reason_of(std::string_view what) {
   for (const std::string_view opening : {"] ", "column ", ": "}) {
@@ -76,6 +77,7 @@ std::string reason_of(std::string_view what) {
     const auto expected = text.rfind("'; expected ");
     text.erase(quotation, expected == std::string::npos ? std::string::npos : expected + 1 - quotation);
   }
+  if (text.size() > longest_reason) text.replace(longest_reason, std::string::npos, "...");  // it quotes numbers of any length
   return text;
 }
 
@@ -102,10 +104,8 @@ class Builder {
   bool start_object(std::size_t) { return open(Value::object()); }
   bool key(std::string& name) {
     Level& level = open_.back();
-    if (!level.keys) {
-      level.keys = std::make_unique<std::unordered_set<std::string>>();
-    }
-    if (!level.keys->insert(name).second) refuse(json_, reached_ - 1, "the key \"" + name.substr(0, 80) + "\" stands twice in one object");
+    if (!level.keys.insert(name).second)
+      refuse(json_, reached_ - 1, "the key \"" + valid_utf8(name.substr(0, 80)) + "\" stands twice in one object");
     level.key = std::move(name);
     return true;
   }
@@ -113,15 +113,16 @@ class Builder {
   bool start_array(std::size_t) { return open(Value::array()); }
   bool end_array() { return close(); }
 
-  bool parse_error(std::size_t, const std::string&, const nlohmann::json::exception& error) {
-    refuse(json_, std::max(json_.data(), reached_ - (reached_ == json_.data() + json_.size() ? 0 : 1)), reason_of(error.what()));
+  /// \param read  bytes up to and with the offending one; the end of the text counts as one
+  bool parse_error(std::size_t read, const std::string&, const nlohmann::json::exception& error) {
+    refuse(json_, json_.data() + std::min(std::max<std::size_t>(read, 1) - 1, json_.size()), reason_of(error.what()));
   }
 
  private:
   struct Level {
     Value value;
     std::string key{};  ///< of the member to come
-    std::unique_ptr<std::unordered_set<std::string>> keys{};
+    std::unordered_set<std::string> keys{};  ///< so far: a search of the members would be quadratic in hostile input
   };
 
   bool open(Value value) {
