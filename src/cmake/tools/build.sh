@@ -11,6 +11,6 @@ stamp=.venv/.vidloom-built
 newer=$(find CMakeLists.txt pyproject.toml include src bindings python tests/contracts -type f -newer "$stamp" -print -quit 2>/dev/null || true)
 if [[ ! -f $stamp || -n $newer ]] || ! .venv/bin/python -c 'import vidloom' 2>/dev/null; then
   touch "$stamp.new"
-  .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --force-reinstall .
+  .venv/bin/python -m pip install -qq --disable-pip-version-check --no-build-isolation --no-deps --force-reinstall .
   mv "$stamp.new" "$stamp"
 fi

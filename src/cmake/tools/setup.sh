@@ -11,7 +11,7 @@ packages=(
 )
 
 say() { printf '\n== %s\n' "$*"; }
-apt() { DEBIAN_FRONTEND=noninteractive apt-get -q -o Acquire::Retries=3 -o DPkg::Lock::Timeout=300 "$@"; }
+apt() { DEBIAN_FRONTEND=noninteractive apt-get -q -o APT::Sandbox::User=root -o Acquire::Retries=3 -o DPkg::Lock::Timeout=300 "$@"; }
 
 system_packages() {
   if ! command -v dpkg-query >/dev/null; then
@@ -43,7 +43,7 @@ python_environment() {
   }
   .venv/bin/python -c '' 2>/dev/null || { say "Making .venv with $("$python" -V)"; "$python" -m venv --clear .venv; }
   say "Installing the Python packages of the build and the tests into .venv"
-  .venv/bin/python -m pip install --quiet --disable-pip-version-check --requirement tests/support/requirements.txt
+  .venv/bin/python -m pip install -qq --disable-pip-version-check --requirement tests/support/requirements.txt
   cp tests/support/requirements.txt "$stamp"
 }
 
