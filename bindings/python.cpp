@@ -88,6 +88,8 @@ Value from_python(py::handle object, const std::string& field) {
                                 "; use None, bool, int, float, str, list or dict");
 }
 
+py::object context_state(const std::shared_ptr<const Value>& context) { return context ? to_python(*context) : py::none(); }
+
 std::shared_ptr<const Value> context_from(py::handle object) {
   if (object.is_none()) return nullptr;
   auto value = from_python(object, "context");

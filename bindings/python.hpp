@@ -39,7 +39,8 @@ class Held {
 py::object to_python(const Value& value);
 /// \param field  named in the ConfigError that an object without a JSON equivalent gives.
 Value from_python(py::handle object, const std::string& field);
-/// None becomes null.
+/// Null becomes None, and None null.
+py::object context_state(const std::shared_ptr<const Value>& context);
 std::shared_ptr<const Value> context_from(py::handle object);
 
 /// A new instance of the class that belongs to `error.code`.
@@ -81,6 +82,7 @@ Size size_from(py::handle object, const char* field);
 
 void bind_core(py::module_& module);
 void bind_frame(py::module_& module);
+void bind_detections(py::module_& module);
 void bind_results(py::module_& module);
 void bind_sources(py::module_& module);
 void bind_adapters(py::module_& module);
