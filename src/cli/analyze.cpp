@@ -292,11 +292,7 @@ class Analysis {
       tally_.opened(index, length_of(run.info(), stream.options, duration_));
       while (const auto result = run.next()) tally_.add(index, *result);
       const SourceStats stats = run.stats();
-      const Report& report = run.report();
-      tally_.finished(index, report, stats);
-      if (report.cut_short && report.cut_short->code != Code::cancelled) {
-        Console::error().say(fmt::format("{}: ended early: {}", redact(stream.uri), report.cut_short->what()));
-      }
+      tally_.finished(index, run.report(), stats);
       if (stats.decoded == 0 && !stop_.stop_requested()) throw Error(Code::decode, fmt::format("{} gave no picture", redact(stream.uri)));
     } catch (const Error& error) {
       fail(error);

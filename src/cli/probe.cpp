@@ -76,21 +76,24 @@ Value value_of(const SourceInfo& info, const Frame& first) {
   return value.set("details", info.details.is_object() ? info.details : Value::object());
 }
 
-/// What is worth knowing before one wonders about it later.
+/// What is worth knowing before one wonders about it later: the source's own findings first.
 std::vector<std::string> oddities_of(const SourceInfo& info, const Frame& first) {
-  const FrameInfo& frame = first.info();
   std::vector<std::string> found;
-  if (frame.rotation_degrees != 0) found.push_back(fmt::format("stored turned: shown {} degrees clockwise", frame.rotation_degrees));
-  if (frame.mirrored) found.emplace_back("stored mirrored");
-  if (frame.sample_aspect.num != frame.sample_aspect.den && frame.sample_aspect.num > 0) {
-    found.push_back(fmt::format("pixels are not square ({}:{}); boxes are in stored pixels", frame.sample_aspect.num, frame.sample_aspect.den));
+  if (const Value& own = info.details["oddities"]; own.is_array()) {
+    for (const Value& oddity : own.as_array()) found.push_back(oddity.as_string());
   }
-  if (frame.time.media_time > std::chrono::milliseconds(100)) {
-    found.push_back(fmt::format("its timeline begins at {:.3f} s, and so do media times", seconds(frame.time.media_time)));
-  }
-  if (frame.health != Health::ok) found.emplace_back("the first picture is damaged");
+  if (first.info().health != Health::ok) found.emplace_back("the first picture is damaged");
   if (!info.duration && !info.live) found.emplace_back("it does not say how long it is");
   return found;
+}
+
+std::string stream_text(const Value& stream) {
+  const auto text = [&stream](std::string_view key) { return stream[key].is_string() ? " " + stream[key].as_string() : std::string{}; };
+  std::string line = fmt::format("stream {:<4} {:<5}{}{}", stream["index"].dump(), stream["type"].is_string() ? stream["type"].as_string() : "?",
+                                 text("codec"), text("profile"));
+  if (stream["width"].is_integer()) line += fmt::format(", {} x {}", stream["width"].as_integer(), stream["height"].as_integer());
+  if (stream["sample_rate"].is_integer()) line += fmt::format(", {} Hz", stream["sample_rate"].as_integer());
+  return line + (stream["language"].is_string() ? "," + text("language") : std::string{}) + '\n';
 }
 
 std::string readable(const SourceInfo& info, const Frame& first) {
@@ -102,8 +105,9 @@ std::string readable(const SourceInfo& info, const Frame& first) {
   const Value& colour = facts["colour"];
   text += fmt::format("colour      {} {}{}\n", colour["matrix"].as_string(), colour["range"].as_string(),
                       colour["assumed"].as_bool() ? " (assumed: the stream does not say all)" : "");
-  for (const auto& [key, value] : facts["details"].as_object()) {
-    text += fmt::format("{:<11} {}\n", key, value.is_string() ? value.as_string() : value.dump());
+  if (const Value& container = info.details["container"]; container.is_string()) text += fmt::format("container   {}\n", container.as_string());
+  if (const Value& streams = info.details["streams"]; streams.is_array()) {
+    for (const Value& stream : streams.as_array()) text += stream_text(stream);
   }
   for (const std::string& oddity : oddities_of(info, first)) text += fmt::format("note        {}\n", oddity);
   return text;

@@ -53,16 +53,18 @@ class Jsonl final : public Sink {
   void open(StreamId stream, const SourceInfo& source) override {
     {
       const std::lock_guard lock(mutex_);
-      names_[stream] = source.stream;
+      streams_[stream] = {.name = source.stream};
     }
-    put(start_record(source));
+    put(stream, start_record(source));
   }
 
-  void write(const FrameResult& result) override { put(to_value(result)); }
+  void write(const FrameResult& result) override { put(result.info.stream, to_value(result)); }
 
   void event(StreamId stream, const StreamEvent& event) override {
     const bool ended = event.kind == StreamEvent::Kind::ended;
-    Value line = record(ended ? "end" : "event", name_of(stream));
+    const Open open = state_of(stream);
+    if (ended && open.failed) return;  // its writer knows already, and no end follows a line that is missing
+    Value line = record(ended ? "end" : "event", open.name);
     if (!ended) {
       line.set("at", format_utc(wall_now())).set("event", word(event.kind));
       if (!event.detail.empty()) line.set("detail", event.detail);
@@ -70,25 +72,37 @@ class Jsonl final : public Sink {
     if (event.data.is_object()) {
       for (const auto& [key, value] : event.data.as_object()) line.set(key, value);
     }
-    put(line);
+    put(stream, line);
   }
 
   void close(StreamId stream) noexcept override {
     const std::lock_guard lock(mutex_);
-    names_.erase(stream);
+    streams_.erase(stream);
   }
 
  private:
-  void put(const Value& line) { file_.write(line.dump() + '\n'); }
-  std::string name_of(StreamId stream) {
+  struct Open {
+    std::string name{};
+    bool failed = false;
+  };
+  void put(StreamId stream, const Value& line) {
+    try {
+      file_.write(line.dump() + '\n');
+    } catch (const Error&) {
+      const std::lock_guard lock(mutex_);
+      if (const auto found = streams_.find(stream); found != streams_.end()) found->second.failed = true;
+      throw;
+    }
+  }
+  Open state_of(StreamId stream) {
     const std::lock_guard lock(mutex_);
-    const auto found = names_.find(stream);
-    return found == names_.end() ? std::string{} : found->second;
+    const auto found = streams_.find(stream);
+    return found == streams_.end() ? Open{} : found->second;
   }
 
   LineFile file_;
-  std::mutex mutex_;  ///< guards names_
-  std::map<StreamId, std::string> names_;
+  std::mutex mutex_;  ///< guards streams_
+  std::map<StreamId, Open> streams_;
 };
 
 }  // namespace

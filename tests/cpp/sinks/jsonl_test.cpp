@@ -208,6 +208,7 @@ TEST_CASE("a line that does not fit is taken back, and nothing follows it") {
   const Folder folder;
   const std::string path = folder.file("out.jsonl");
   const auto sink = jsonl(path);
+  sink->open(StreamId{0}, street());
   sink->write(result(0));
   const std::string first = content(path);
 
@@ -217,12 +218,15 @@ TEST_CASE("a line that does not fit is taken back, and nothing follows it") {
   const rlimit tight{.rlim_cur = first.size() + 40, .rlim_max = before.rlim_max};  // room for a part of the second line
   REQUIRE(::setrlimit(RLIMIT_FSIZE, &tight) == 0);
   const Code code = code_of([&] { sink->write(result(1)); });
-  const Code again = code_of([&] { sink->event(StreamId{0}, ended()); });
+  const Code again = code_of([&] { sink->write(result(2)); });
+  const Code other = code_of([&] { sink->event(StreamId{9}, ended()); });
+  CHECK_NOTHROW(sink->event(StreamId{0}, ended()));  // this stream was told
   ::setrlimit(RLIMIT_FSIZE, &before);
   std::signal(SIGXFSZ, handler);
 
   CHECK(code == Code::output);
   CHECK(again == Code::output);
+  CHECK(other == Code::output);
   CHECK(content(path) == first);
 }
 
