@@ -1,6 +1,7 @@
 #pragma once
 /// A resized picture's way into a model's input: where it lies in the slot, and the numbers that go there.
 
+#include <vidloom/core/export.hpp>
 #include <vidloom/core/geometry.hpp>
 #include <vidloom/imaging/tensor_spec.hpp>
 
@@ -20,7 +21,7 @@ struct SlotPlace {
 
 /// centre_crop of a slot that is not square: the smallest resized picture that covers the slot, the side that decides exactly,
 /// the other floored. For a square slot this is Hugging Face's rule.
-SlotPlace place_in_slot(Size upright, const TensorSpec& spec) noexcept;
+VIDLOOM_API SlotPlace place_in_slot(Size upright, const TensorSpec& spec) noexcept;
 
 /// \return upright pixels of the picture from pixels of the slot.
 Affine upright_from_slot(Size upright, const SlotPlace& place) noexcept;
