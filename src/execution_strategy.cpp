@@ -30,7 +30,7 @@ Completion& Completion::operator=(Completion&& other) noexcept {
 }
 
 Completion::~Completion() {
-  if (state_) std::move(*this)(abandoned());
+  if (state_) std::move (*this)(abandoned());
 }
 
 void Completion::operator()(Answer answer) && {

@@ -82,9 +82,7 @@ void set_class(Value& value, const Detections& all, std::int32_t id) {
 }
 
 /// The score of one row; null where the column is empty or NaN.
-Value score(const std::vector<float>& column, std::size_t row) {
-  return row < column.size() ? rounded(column[row], 4) : Value();
-}
+Value score(const std::vector<float>& column, std::size_t row) { return row < column.size() ? rounded(column[row], 4) : Value(); }
 
 Value detection(const Detections& all, std::size_t row, Size frame) {
   Value value = Value::object();
@@ -113,7 +111,9 @@ Value detection(const Detections& all, std::size_t row, Size frame) {
 Value record(const Detections::Label& label, const Detections& all) {
   Value value = Value::object();
   set_class(value, all, label.class_id);
-  value.set("confidence", rounded(label.confidence, 4)).set("raw_score", quantity(label.raw_score, 4)).set("margin", rounded(label.margin, 4));
+  value.set("confidence", rounded(label.confidence, 4))
+      .set("raw_score", quantity(label.raw_score, 4))
+      .set("margin", rounded(label.margin, 4));
   return value;
 }
 

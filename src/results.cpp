@@ -79,7 +79,8 @@ void Detections::check() const {
   for (const Attribute& attribute : attributes) {
     const auto* values = std::get_if<std::vector<double>>(&attribute.value);
     if (values != nullptr && attribute.columns > 0 && values->size() % attribute.columns != 0)
-      refuse("attribute '" + attribute.name + "' has " + std::to_string(values->size()) + " values in rows of " + std::to_string(attribute.columns));
+      refuse("attribute '" + attribute.name + "' has " + std::to_string(values->size()) + " values in rows of " +
+             std::to_string(attribute.columns));
   }
   if (!embedding.empty() && (embedding_dim == 0 || (embedding.size() != embedding_dim && embedding.size() != embedding_dim * boxes))) {
     refuse("embedding has " + std::to_string(embedding.size()) + " values; with embedding_dim " + std::to_string(embedding_dim) +
@@ -90,7 +91,8 @@ void Detections::check() const {
 void Detections::select(const std::vector<bool>& keep) {
   const std::size_t boxes = size();
   if (keep.size() != boxes) {
-    throw Error(Code::internal, "Detections::select() got " + std::to_string(keep.size()) + " flags for " + std::to_string(boxes) + " boxes");
+    throw Error(Code::internal,
+                "Detections::select() got " + std::to_string(keep.size()) + " flags for " + std::to_string(boxes) + " boxes");
   }
   check();
   if (boxes > 0 && embedding.size() == embedding_dim * boxes) keep_rows(embedding, keep, std::max<std::size_t>(embedding_dim, 1));

@@ -26,7 +26,7 @@ inline namespace v0 {
 
 /// Class names by class_id. Equal names give equal ids.
 struct VIDLOOM_API Vocabulary {
-  std::string id;  ///< "sha256:" and hex of the names or prompts
+  std::string id;  ///< "sha256:" and hex of the names (or prompts) as a JSON array without blanks
   std::vector<std::string> names;
   static std::shared_ptr<const Vocabulary> of(std::vector<std::string> names);
 };
@@ -61,9 +61,9 @@ struct VIDLOOM_API Detections {
   std::size_t size() const noexcept { return xyxy.size(); }
   /// \return the class name, or "" without a vocabulary. Never throws.
   std::string_view class_name(std::int32_t id) const noexcept;
-  /// Throws Error(model) that names the first column whose length differs from size(), or a class_id out of vocabulary.
+  /// Throws Error(model) that names the first column of another length than size(), or value (class, box, row) that is wrong.
   void check() const;
-  /// Keeps the rows for which `keep[i]` is true, in all columns.
+  /// Keeps the rows for which `keep[i]` is true, in all columns. Throws what check() throws; Error(internal) on another length.
   void select(const std::vector<bool>& keep);
 };
 
@@ -79,9 +79,9 @@ struct Trace {
 class VIDLOOM_API Outcome {
  public:
   enum class Status : std::uint8_t { ok, degraded, stale, dropped, failed };
-  /// `partial` detections make it degraded.
+  /// `partial` detections make `ok` degraded. Throws Error(internal) on dropped and failed.
   Outcome(Detections detections, Trace trace, std::string kind, Status status = Status::ok);
-  /// \param status  dropped or failed
+  /// \param status  dropped or failed; throws Error(internal) on all others
   Outcome(Error error, Trace trace, std::string kind, Status status = Status::failed);
 
   Status status() const noexcept { return status_; }
@@ -141,7 +141,7 @@ struct VIDLOOM_API Report {
   std::optional<Error> cut_short{};  ///< set when the work ended before the source did: deadline, damage, cancel
 
   enum class Status : std::uint8_t { ok, partial, failed };
-  /// ok: every due outcome answered and not cut short; failed: none was; partial: the rest.
+  /// By `counts`: ok: every due outcome answered and not cut short; failed: none was; partial: the rest.
   Status status() const noexcept;
 };
 VIDLOOM_API std::string_view to_string(Report::Status status) noexcept;

@@ -33,7 +33,8 @@ Authority authority_of(std::string_view rest) {
   const auto colon = rest.substr(0, end).rfind(':');
   const bool bracketed = !rest.empty() && rest.front() == '[';
   if (colon != std::string_view::npos && !bracketed && !std::ranges::all_of(rest.substr(colon + 1, end - colon - 1), is_digit)) {
-    if (const auto at = rest.rfind('@'); at != std::string_view::npos) return {at + 1, std::min(rest.find_first_of("/?#", at), rest.size())};
+    if (const auto at = rest.rfind('@'); at != std::string_view::npos)
+      return {at + 1, std::min(rest.find_first_of("/?#", at), rest.size())};
   }
   return {0, end};
 }

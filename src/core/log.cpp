@@ -48,7 +48,7 @@ struct Queue {
 
 // Never destroyed: whatever runs at exit may still log. Locked around fork(), or a child could inherit a lock nobody opens.
 Queue& queue() {
-  static Queue& instance = [] () -> Queue& {
+  static Queue& instance = []() -> Queue& {
     static Queue* const made = new Queue;
     pthread_atfork([] { made->mutex.lock(); }, [] { made->mutex.unlock(); }, [] { made->mutex.unlock(); });
     return *made;

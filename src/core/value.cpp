@@ -121,7 +121,7 @@ class Builder {
  private:
   struct Level {
     Value value;
-    std::string key{};  ///< of the member to come
+    std::string key{};                       ///< of the member to come
     std::unordered_set<std::string> keys{};  ///< so far: a search of the members would be quadratic in hostile input
   };
 
@@ -196,20 +196,19 @@ class Writer {
   }
 
   void text(std::string_view bytes) {
+    const auto plain = [](char c) { return c >= 0x20 && static_cast<unsigned char>(c) < 0x80 && c != '"' && c != '\\'; };
     out_.push_back('"');
     while (!bytes.empty()) {
-      std::size_t plain = 0;
-      while (plain < bytes.size() && bytes[plain] >= 0x20 && bytes[plain] != '"' && bytes[plain] != '\\') ++plain;  // ASCII only: char is signed
-      out_.append(bytes.substr(0, plain));
-      bytes.remove_prefix(plain);
+      const auto run = static_cast<std::size_t>(std::ranges::find_if_not(bytes, plain) - bytes.begin());
+      out_.append(bytes.substr(0, run));
+      bytes.remove_prefix(run);
       if (bytes.empty()) break;
-      const auto byte = static_cast<unsigned char>(bytes.front());
       std::size_t length = 1;
-      if (byte >= 0x80) {
+      if (const auto byte = static_cast<unsigned char>(bytes.front()); byte < 0x80) {
+        escape(byte);
+      } else {
         length = utf8_length(bytes);
         out_.append(length == 0 ? "\xEF\xBF\xBD" : bytes.substr(0, length));
-      } else {
-        escape(byte);
       }
       bytes.remove_prefix(std::max<std::size_t>(length, 1));
     }
@@ -378,7 +377,8 @@ Value& Value::push_back(Value value) {
 Value Value::parse(std::string_view json, Comments comments) {
   if (json.data() == nullptr) json = "";
   // nlohmann takes a NUL byte for the end of the text and would not see what follows.
-  if (const auto nul = json.find('\0'); nul != std::string_view::npos) refuse(json, json.data() + nul, "a NUL byte, which JSON does not allow");
+  if (const auto nul = json.find('\0'); nul != std::string_view::npos)
+    refuse(json, json.data() + nul, "a NUL byte, which JSON does not allow");
   Builder builder(json);
   const bool complete = nlohmann::json::sax_parse(builder.begin(), builder.end(), &builder, nlohmann::json::input_format_t::json, true,
                                                   comments == Comments::allow);

@@ -56,14 +56,14 @@ struct VIDLOOM_API Error : std::runtime_error {
   Nanos retry_after;  ///< zero: not known
 };
 
-/// \return the exit code of the command line for `error`: 2 config, 3 source and decode, 4 set-up, 5 output, 130 cancelled,
-/// 70 internal, 1 for what concerns single answers (deadline, overload, budget, lag, unhealthy). Never throws.
+/// \return the exit code of the command line for `error`: 2 config, 3 source and decode, 4 not_built, model, transport, auth, forked,
+/// 5 output, 130 cancelled, 70 internal, 1 for single answers (deadline, overload, budget, lag, unhealthy). Never throws.
 VIDLOOM_API int exit_code(const Error& error) noexcept;
 
-/// Hides passwords, tokens and query values in `text` if it is a URL; other text comes back as it is.
+/// Hides userinfo, query values, fragments and RTMP stream keys of each `scheme://` URL in `text`; other text stays as it is.
 VIDLOOM_API std::string redact(std::string_view text);
 
-/// \return the entry of `known` nearest to `name` by edit distance, or "" when none is near. For messages.
+/// \return the entry of `known` nearest to `name` by edit distance, else by common beginning, or "". Any letter case. For messages.
 VIDLOOM_API std::string nearest(std::string_view name, const std::vector<std::string>& known);
 
 /// A value or the Error that stands in its place. Cheap to move. Not thread-safe.

@@ -26,14 +26,14 @@ struct LogRecord {
 
 /// \return "debug" ... "off".
 VIDLOOM_API std::string_view to_string(LogLevel level) noexcept;
-/// Reads "debug", "info", "warning", "error" or "off"; throws Error(config) otherwise.
+/// Reads "debug", "info", "warning", "error" or "off", in any letter case; throws Error(config) otherwise.
 VIDLOOM_API LogLevel parse_log_level(std::string_view text);
 
-/// Records below `level` are not kept. The default is warning, or VIDLOOM_LOG_LEVEL.
+/// Records below `level` are not kept. The default is VIDLOOM_LOG_LEVEL as it was at first use, else warning.
 VIDLOOM_API void set_log_level(LogLevel level) noexcept;
 VIDLOOM_API LogLevel log_level() noexcept;
 
-/// Queues a record. Never throws.
+/// Queues a record, at most 1024 of them and 4096 bytes of each message; what is no UTF-8 is replaced. Never throws.
 VIDLOOM_API void log(LogLevel level, std::string_view area, std::string_view message) noexcept;
 
 /// Takes all waiting records, oldest first; `dropped` (may be null) receives how many were lost since the last call.

@@ -34,7 +34,7 @@ class VIDLOOM_API Value {
   Value(bool value) noexcept : state_(value) {}
   template <std::integral T>
     requires(!std::same_as<T, bool>)
-  Value(T value) noexcept : state_(static_cast<std::int64_t>(value)) {}
+  Value(T value) noexcept : state_(static_cast<std::int64_t>(value)) {}  ///< \pre it fits into 64 signed bits
   Value(double value) noexcept : state_(value) {}
   Value(float value) noexcept : state_(static_cast<double>(value)) {}
   Value(const char* value) : state_(std::string(value)) {}
@@ -54,7 +54,7 @@ class VIDLOOM_API Value {
   bool is_string() const noexcept { return type() == Type::string; }
   bool is_array() const noexcept { return type() == Type::array; }
   bool is_object() const noexcept { return type() == Type::object; }
-  /// \return "null", "true or false", "an integer", "a number", "a text", "a list", "an object": for messages.
+  /// \return "null", "true or false", "an integer", "a number", "a text", "a list" or "an object": for messages.
   std::string_view type_name() const noexcept;
 
   /// The value as that type; an integer also reads as a real, and a whole real as an integer. Each throws Error(config) otherwise.
@@ -84,11 +84,11 @@ class VIDLOOM_API Value {
   Value& push_back(Value value);
 
   enum class Comments : std::uint8_t { refuse, allow };  // allow: // and /* */ as in analyses.json
-  /// Reads JSON text (RFC 8259). Throws Error(config) with line and column. Duplicate keys are an error.
+  /// Reads JSON text (RFC 8259). Throws Error(config) with line and column, also on a duplicate key and beyond 256 levels.
   static Value parse(std::string_view json, Comments comments = Comments::refuse);
-  /// \return JSON text on one line, or indented. NaN and infinities become null (JSON has no word for them).
+  /// \return JSON text on one line, or indented. NaN and infinities become null, bytes that are no UTF-8 become U+FFFD.
   std::string dump(int indent = -1) const;
-  /// \return dump() with all keys sorted: equal values give equal texts, whatever the order of their keys.
+  /// \return dump() with all keys sorted and 1.0 as 1: equal values give equal texts, whatever the order of their keys.
   std::string canonical() const;
 
   /// Objects are equal whatever their order; 1 and 1.0 are equal.

@@ -87,13 +87,14 @@ TEST_CASE("redact hides the stream key of an rtmp url") {
 
 TEST_CASE("redact finds urls inside messages and leaves all other text as it is") {
   CHECK(redact("cannot open 'rtsp://a:b@cam/1': refused (http://x/?k=v)") == "cannot open 'rtsp://***@cam/1': refused (http://x/?k=***");
-  for (const char* text : {"", "street.mp4", "/data/a?b=c&d.mp4", "C:\\clips\\x.mp4", "://", "mailto:me@host", "https://host/path@2x.png", "http://[::1]/a@b",
-                           "http://host:8080/a@b", "test:smpte"})
+  for (const char* text : {"", "street.mp4", "/data/a?b=c&d.mp4", "C:\\clips\\x.mp4", "://", "mailto:me@host", "https://host/path@2x.png",
+                           "http://[::1]/a@b", "http://host:8080/a@b", "test:smpte"})
     CHECK(redact(text) == text);
 }
 
 TEST_CASE("nearest finds typing errors") {
-  const std::vector<std::string> known = {"people", "faces", "motion", "visual", "logos", "min_confidence", "every", "tolerance", "lan", "local"};
+  const std::vector<std::string> known = {"people",         "faces", "motion",    "visual", "logos",
+                                          "min_confidence", "every", "tolerance", "lan",    "local"};
   CHECK(nearest("peolpe", known) == "people");  // two neighbours swapped
   CHECK(nearest("peple", known) == "people");
   CHECK(nearest("vizual", known) == "visual");

@@ -142,8 +142,8 @@ TEST_CASE("levels have words") {
 TEST_CASE("the level is taken from VIDLOOM_LOG_LEVEL") {
   // The environment is read once a process, so it takes a fresh one: this program, asked for the test case below.
   const auto with = [](const char* level) {
-    const std::string command = std::string("VIDLOOM_LOG_LEVEL=") + level + " VIDLOOM_TEST_EXPECTS=" + level + " /proc/" + std::to_string(getpid()) +
-                                "/exe --no-skip --test-case='helper: level of the environment' > /dev/null";
+    const std::string command = std::string("VIDLOOM_LOG_LEVEL=") + level + " VIDLOOM_TEST_EXPECTS=" + level + " /proc/" +
+                                std::to_string(getpid()) + "/exe --no-skip --test-case='helper: level of the environment' > /dev/null";
     return std::system(command.c_str());
   };
   CHECK(with("debug") == 0);

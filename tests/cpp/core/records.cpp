@@ -90,7 +90,8 @@ Outcome of(Detections detections, std::string kind) { return {std::move(detectio
 Detections labelled(std::vector<std::string> names, std::vector<float> confidences) {
   Detections all;
   all.vocabulary = Vocabulary::of(std::move(names));
-  for (std::size_t i = 0; i < confidences.size(); ++i) all.labels.push_back({.class_id = static_cast<std::int32_t>(i), .confidence = confidences[i]});
+  for (std::size_t i = 0; i < confidences.size(); ++i)
+    all.labels.push_back({.class_id = static_cast<std::int32_t>(i), .confidence = confidences[i]});
   return all;
 }
 
@@ -141,16 +142,20 @@ TEST_CASE("a record says when and in which segment the picture was taken") {
 
 TEST_CASE("an answered outcome lists what its adapter can produce, also when nothing was found") {
   Outcome nothing = of({}, "object");
-  check_same(to_value(nothing, {100, 50}), R"({"kind": "object", "status": "ok", "trace": {"where": "local", "ran": 0.0}, "detections": []})");
-  nothing.lists = {.detections = false, .labels = true, .attributes = true, .embedding = true};
   check_same(to_value(nothing, {100, 50}),
-             R"({"kind": "object", "status": "ok", "trace": {"where": "local", "ran": 0.0}, "labels": [], "attributes": {}, "embedding": []})");
+             R"({"kind": "object", "status": "ok", "trace": {"where": "local", "ran": 0.0}, "detections": []})");
+  nothing.lists = {.detections = false, .labels = true, .attributes = true, .embedding = true};
+  check_same(
+      to_value(nothing, {100, 50}),
+      R"({"kind": "object", "status": "ok", "trace": {"where": "local", "ran": 0.0}, "labels": [], "attributes": {}, "embedding": []})");
 }
 
 TEST_CASE("what was found stands in the record even where the adapter did not announce it") {
   Detections all = labelled({"beach"}, {0.5F});
   all.xyxy = {{0, 0, 10, 10}};
-  all.attributes = {{.name = "mood", .value = std::string("calm")}, {.name = "odd", .value = std::nan("")}, {.name = "flat", .value = std::vector<double>{0.5, 1, 2.25}}};
+  all.attributes = {{.name = "mood", .value = std::string("calm")},
+                    {.name = "odd", .value = std::nan("")},
+                    {.name = "flat", .value = std::vector<double>{0.5, 1, 2.25}}};
   all.embedding = {0.1F, -0.25F};
   all.embedding_dim = 2;
   Outcome outcome = of(all, "scene");
@@ -165,8 +170,9 @@ TEST_CASE("what was found stands in the record even where the adapter did not an
 TEST_CASE("empty columns are null, and text, masks and polygons stand only where there are any") {
   Detections all;
   all.xyxy = {{0.126F, 1.5F, 10, 20.999F}};
-  check_same(to_value(of(all, "object"), {100, 50})["detections"],
-             R"([{"class_id": null, "class_name": null, "confidence": null, "raw_score": null, "xyxy": [0.13, 1.5, 10, 21], "xyxyn": [0.0013, 0.03, 0.1, 0.42], "tracker_id": null}])");
+  check_same(
+      to_value(of(all, "object"), {100, 50})["detections"],
+      R"([{"class_id": null, "class_name": null, "confidence": null, "raw_score": null, "xyxy": [0.13, 1.5, 10, 21], "xyxyn": [0.0013, 0.03, 0.1, 0.42], "tracker_id": null}])");
   all.class_id = {4};
   all.confidence = {1};
   all.raw_score = {std::numeric_limits<float>::infinity()};
@@ -174,8 +180,9 @@ TEST_CASE("empty columns are null, and text, masks and polygons stand only where
   all.text = {"EXIT"};
   all.mask_rle = {"3 4"};
   all.polygon = {{0, 0.5F, 10, 20}};
-  check_same(to_value(of(all, "text"), {100, 50})["detections"],
-             R"([{"class_id": 4, "class_name": null, "confidence": 1.0, "raw_score": null, "xyxy": [0.13, 1.5, 10, 21], "xyxyn": [0.0013, 0.03, 0.1, 0.42], "tracker_id": 12,
+  check_same(
+      to_value(of(all, "text"), {100, 50})["detections"],
+      R"([{"class_id": 4, "class_name": null, "confidence": 1.0, "raw_score": null, "xyxy": [0.13, 1.5, 10, 21], "xyxyn": [0.0013, 0.03, 0.1, 0.42], "tracker_id": 12,
                   "text": "EXIT", "mask_rle": "3 4", "polygon": [0, 0.5, 10, 20]}])");
   check_same(to_value(of(all, "text"), {0, 0})["detections"].at(0)["xyxyn"], "[null, null, null, null]");
 }
@@ -189,8 +196,10 @@ TEST_CASE("embeddings of boxes are rows") {
 }
 
 TEST_CASE("a trace tells queueing, and hides secrets of the endpoint") {
-  const Outcome outcome(Detections{}, {.where = "cloud", .endpoint = "https://api/v1?key=abc", .attempts = 1, .queued = 1500us, .ran = 2ms}, "text");
-  check_same(to_value(outcome, {10, 10})["trace"], R"({"where": "cloud", "endpoint": "https://api/v1?key=***", "queued": 0.0015, "ran": 0.002})");
+  const Outcome outcome(Detections{}, {.where = "cloud", .endpoint = "https://api/v1?key=abc", .attempts = 1, .queued = 1500us, .ran = 2ms},
+                        "text");
+  check_same(to_value(outcome, {10, 10})["trace"],
+             R"({"where": "cloud", "endpoint": "https://api/v1?key=***", "queued": 0.0015, "ran": 0.002})");
 }
 
 TEST_CASE("an error's record says when to try again") {
@@ -243,7 +252,9 @@ TEST_CASE("legacy lists go by kind, motion is left out, and nothing found is an 
 }
 
 TEST_CASE("more than five objects all stay in the legacy shape") {
-  CHECK(to_legacy(with({{"o", of(labelled({"1", "2", "3", "4", "5", "6", "7"}, {.1F, .2F, .3F, .4F, .5F, .6F, .7F}), "object")}}))["objects"].size() == 7);
+  CHECK(
+      to_legacy(with({{"o", of(labelled({"1", "2", "3", "4", "5", "6", "7"}, {.1F, .2F, .3F, .4F, .5F, .6F, .7F}), "object")}}))["objects"]
+          .size() == 7);
 }
 
 TEST_CASE("a report's record holds its frames, counts and what cut it short") {
@@ -261,11 +272,14 @@ TEST_CASE("a report's record holds its frames, counts and what cut it short") {
   check_same(value["frames"].at(0), record_45);
   Value rest = value;
   rest.erase("frames");
-  check_same(rest, R"({"schema": "vidloom/report/v1", "stream": "street", "segment": {"uri": "7.ts", "sequence": 7, "duration": 2.0}, "status": "partial",
+  check_same(
+      rest,
+      R"({"schema": "vidloom/report/v1", "stream": "street", "segment": {"uri": "7.ts", "sequence": 7, "duration": 2.0}, "status": "partial",
     "due": 1, "answered": 0, "degraded": 0, "failed": 1,
     "cut_short": {"code": "deadline", "message": "out of time", "retryable": true, "retry_after": null},
     "counts": {"people": {"ok": 1}, "logos": {"failed": 1}}, "duration": 2.0, "elapsed": 0.25, "context": {"session_id": 17}})");
 
-  check_same(to_value(Report{}), R"({"schema": "vidloom/report/v1", "stream": "", "segment": null, "status": "ok", "due": 0, "answered": 0, "degraded": 0,
+  check_same(to_value(Report{}),
+             R"({"schema": "vidloom/report/v1", "stream": "", "segment": null, "status": "ok", "due": 0, "answered": 0, "degraded": 0,
     "failed": 0, "cut_short": null, "frames": [], "counts": {}, "duration": 0.0, "elapsed": 0.0, "context": null})");
 }

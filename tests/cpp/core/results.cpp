@@ -82,10 +82,13 @@ TEST_CASE("detections that do not fit together are refused by the name of the co
   CHECK(broken([](Detections& d) { d.class_id[1] = 2; }).find("class_id 1 is class 2 of a vocabulary of 2 names") != std::string::npos);
   CHECK(broken([](Detections& d) { d.class_id[0] = -1; }).find("class_id 0 is class -1") != std::string::npos);
   CHECK(broken([](Detections& d) { d.labels = {{.class_id = 9}}; }).find("label 0 is class 9") != std::string::npos);
-  CHECK(broken([](Detections& d) { d.xyxy[1].y2 = std::numeric_limits<float>::quiet_NaN(); }).find("xyxy 1 is not finite") != std::string::npos);
+  CHECK(broken([](Detections& d) { d.xyxy[1].y2 = std::numeric_limits<float>::quiet_NaN(); }).find("xyxy 1 is not finite") !=
+        std::string::npos);
   CHECK(broken([](Detections& d) { d.embedding.pop_back(); }).find("embedding has 5 values") != std::string::npos);
   CHECK(broken([](Detections& d) { d.embedding_dim = 0; }).find("embedding") != std::string::npos);
-  CHECK(broken([](Detections& d) { d.attributes = {{.name = "p", .value = std::vector<double>{1, 2}, .columns = 3}}; }).find("attribute 'p'") != std::string::npos);
+  CHECK(broken([](Detections& d) {
+          d.attributes = {{.name = "p", .value = std::vector<double>{1, 2}, .columns = 3}};
+        }).find("attribute 'p'") != std::string::npos);
 }
 
 TEST_CASE("one embedding may be of the whole picture, and no vocabulary leaves classes free") {
@@ -158,7 +161,8 @@ TEST_CASE("a frame's outcome is found by name, and a name not due says what was"
   CHECK(frame["people"].answered());
   CHECK(frame.find("motion") == &frame.outcomes[1].second);
   CHECK(frame.find("logos") == nullptr);
-  CHECK_THROWS_WITH_AS(frame["logos"], "no analysis 'logos' was due on this frame; due were: people, motion. find() asks without an error", Error);
+  CHECK_THROWS_WITH_AS(frame["logos"], "no analysis 'logos' was due on this frame; due were: people, motion. find() asks without an error",
+                       Error);
 }
 
 TEST_CASE("a report is ok, partial or failed by its outcomes") {

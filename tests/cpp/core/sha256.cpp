@@ -33,9 +33,9 @@ TEST_CASE("ill-formed UTF-8 is replaced byte by byte, the rest stays") {
   const std::string fine = "a\xC3\xA9\xE2\x82\xAC\xF0\x9F\x8E\xA5z";
   CHECK(valid_utf8(fine) == fine);
   CHECK(valid_utf8("\xFF") == replacement);
-  CHECK(valid_utf8("\xC0\xAF") == replacement + replacement);                           // overlong
-  CHECK(valid_utf8("\xED\xA0\x80") == replacement + replacement + replacement);         // surrogate
+  CHECK(valid_utf8("\xC0\xAF") == replacement + replacement);                                      // overlong
+  CHECK(valid_utf8("\xED\xA0\x80") == replacement + replacement + replacement);                    // surrogate
   CHECK(valid_utf8("\xF4\x90\x80\x80") == replacement + replacement + replacement + replacement);  // beyond U+10FFFF
-  CHECK(valid_utf8("\xE2\x82") == replacement + replacement);                           // cut off
+  CHECK(valid_utf8("\xE2\x82") == replacement + replacement);                                      // cut off
   CHECK(valid_utf8("\xE2\x82z") == replacement + replacement + "z");
 }

@@ -66,7 +66,8 @@ TEST_CASE("durations read as people type them") {
 }
 
 TEST_CASE("what is no duration is refused with field, value and fix") {
-  for (const char* bad : {"", " ", "abc", "5 parsecs", "nan", "inf", "-1", "-0", "0x10", "1e999", "1e12", "1s2", "1,5", "s", "+1", "5  s"}) {
+  for (const char* bad :
+       {"", " ", "abc", "5 parsecs", "nan", "inf", "-1", "-0", "0x10", "1e999", "1e12", "1s2", "1,5", "s", "+1", "5  s"}) {
     CAPTURE(bad);
     try {
       parse_duration(bad, "every");
