@@ -19,7 +19,8 @@ Value rounded(double number, int digits) {
   if (!std::isfinite(number)) return {};
   const double scale = std::pow(10.0, digits);
   const double scaled = number * scale;
-  return std::abs(scaled) < 1e15 ? std::round(scaled) / scale : number;  // larger ones have no decimals to lose
+  if (std::abs(scaled) >= 1e15) return number;  // no decimals to lose
+  return std::round(scaled) / scale + 0.0;      // makes -0.0 plain 0.0
 }
 
 /// Pixels, palettes and other quantities that are often whole are written as whole: 692 and not 692.0.
@@ -176,6 +177,7 @@ Value to_value(const FrameResult& result) {
   value.set("epoch", info.epoch).set("sequence", info.sequence).set("pts", time.pts);
   value.set("time_base", Value::Array{time.time_base.num, time.time_base.den}).set("media_time", seconds(time.media_time));
   value.set("captured_at", time.captured_at ? Value(format_utc(*time.captured_at)) : Value()).set("clock", to_string(time.clock));
+  if (time.captured_at) value.set("clock_error", seconds(time.clock_error));
   value.set("analyzed_at", format_utc(result.analyzed_at));
   value.set("frame_size", Value::Array{result.frame_size.width, result.frame_size.height}).set("health", to_string(info.health));
   value.set("segment", result.segment ? record(*result.segment) : Value()).set("context", or_null(result.context));

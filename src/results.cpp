@@ -26,6 +26,14 @@ void check_class(std::string_view column, std::size_t row, std::int32_t id, cons
   }
 }
 
+void check_confidence(std::string_view column, std::size_t row, float confidence) {
+  constexpr float slack = 5e-5F;  // what a softmax in floats may go over; records round it away
+  if (confidence < -slack || confidence > 1 + slack) {
+    refuse(std::string(column) + " " + std::to_string(row) + " is " + std::to_string(confidence) +
+           "; use 0 to 1, or NaN where there is none (raw_score takes any quantity)");
+  }
+}
+
 template <class T>
 void keep_rows(std::vector<T>& column, const std::vector<bool>& keep, std::size_t width = 1) {
   std::size_t to = 0;
@@ -69,6 +77,8 @@ void Detections::check() const {
     if (!std::isfinite(box.x1) || !std::isfinite(box.y1) || !std::isfinite(box.x2) || !std::isfinite(box.y2))
       refuse("xyxy " + std::to_string(row) + " is not finite");
   }
+  for (std::size_t row = 0; row < confidence.size(); ++row) check_confidence("confidence", row, confidence[row]);
+  for (std::size_t row = 0; row < labels.size(); ++row) check_confidence("confidence of label", row, labels[row].confidence);
   for (std::size_t row = 0; row < polygon.size(); ++row) {
     if (polygon[row].size() % 2 != 0) refuse("polygon " + std::to_string(row) + " has an odd number of values; use x0, y0, x1, y1, ...");
   }

@@ -129,11 +129,12 @@ TEST_CASE("a record says when and in which segment the picture was taken") {
   frame.context = nullptr;
   frame.info.time.captured_at = analyzed() - 250ms;
   frame.info.time.clock = Clock::rtcp;
+  frame.info.time.clock_error = 20ms;
   frame.info.health = Health::after_gap;
   frame.segment = SegmentRef{.uri = "https://cdn/7.ts?token=secret", .sequence = 7, .duration = 2s};
   check_same(to_value(frame), R"(
 {"schema": "vidloom/result/v1", "type": "frame", "stream": "street", "epoch": 0, "sequence": 45,
- "pts": 45, "time_base": [1, 10], "media_time": 4.5, "captured_at": "2026-11-21T00:46:28.870411Z", "clock": "rtcp",
+ "pts": 45, "time_base": [1, 10], "media_time": 4.5, "captured_at": "2026-11-21T00:46:28.870411Z", "clock": "rtcp", "clock_error": 0.02,
  "analyzed_at": "2026-11-21T00:46:29.120411Z", "frame_size": [768, 576], "health": "after_gap",
  "segment": {"uri": "https://cdn/7.ts?token=***", "sequence": 7, "duration": 2.0}, "context": null, "analyses": {}})");
   frame.segment = SegmentRef{.uri = "/data/7.ts"};
@@ -165,6 +166,13 @@ TEST_CASE("what was found stands in the record even where the adapter did not an
   check_same(value["attributes"], R"({"mood": "calm", "odd": null, "flat": [0.5, 1, 2.25]})");
   check_same(value["embedding"], "[0.1, -0.25]");
   CHECK(value["detections"].size() == 1);
+}
+
+TEST_CASE("no number in a record is minus zero") {
+  Detections all;
+  all.xyxy = {{-0.001F, -0.0F, 10, 10}};
+  all.attributes = {{.name = "change", .value = -0.00001}};
+  CHECK(to_value(of(all, "object"), {100, 50}).dump().find("-0") == std::string::npos);
 }
 
 TEST_CASE("empty columns are null, and text, masks and polygons stand only where there are any") {
