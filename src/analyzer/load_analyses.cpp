@@ -96,6 +96,22 @@ void make_absolute(Value& options, const std::string& base) {
   }
 }
 
+constexpr const char* common_keys[] = {"adapter", "every", "tolerance", "deadline", "min_confidence", "where", "regions_of", "kind"};
+
+/// "evry" of an adapter that has no such option was most likely meant for one of the keys all analyses have.
+void refuse_misspelt(const std::string& field, const AdapterSpec& spec) {
+  const std::vector<AdapterDescription> all = adapters();
+  const auto adapter = std::find_if(all.begin(), all.end(), [&](const AdapterDescription& one) { return one.name == spec.adapter; });
+  if (!spec.options || adapter == all.end() || adapter->any_option || !adapter->built) return;
+  for (const auto& [key, ignored] : spec.options->as_object()) {
+    std::vector<std::string> own;
+    for (const OptionInfo& option : adapter->options) own.push_back(option.name);
+    if (std::find(own.begin(), own.end(), key) != own.end() || !nearest(key, own).empty()) continue;
+    const std::string near = nearest(key, {std::begin(common_keys), std::end(common_keys)});
+    if (!near.empty()) refuse(field + "." + key + " is not known; did you mean '" + near + "'?");
+  }
+}
+
 AnalysisSpec analysis_of(const std::string& name, const Value& value, const std::string& base, const Value& common_where) {
   const std::string field = "analyses." + name;
   if (!value.is_object()) refuse(field + " is " + std::string(value.type_name()) + "; use an object such as {\"adapter\": \"people\"}");
@@ -106,8 +122,7 @@ AnalysisSpec analysis_of(const std::string& name, const Value& value, const std:
   Value where = common_where;
   for (const auto& [key, given] : value.as_object()) {
     const std::string path = field + "." + key;
-    const bool common = key == "adapter" || key == "every" || key == "tolerance" || key == "deadline" || key == "min_confidence" || key == "where" ||
-                        key == "regions_of" || key == "kind";
+    const bool common = std::find(std::begin(common_keys), std::end(common_keys), key) != std::end(common_keys);
     if (!common) options.set(key, given);
     else if (given.is_null()) continue;
     else if (key == "adapter") spec.adapter.adapter = text_of(given, path);
@@ -122,6 +137,7 @@ AnalysisSpec analysis_of(const std::string& name, const Value& value, const std:
   spec.where = where_of(where, value.find("where") != nullptr ? field + ".where" : "where");
   if (!base.empty()) make_absolute(options, base);
   if (options.size() > 0) spec.adapter.options = std::make_shared<const Value>(std::move(options));
+  refuse_misspelt(field, spec.adapter);
   check_adapter(spec.adapter, field);
   return spec;
 }

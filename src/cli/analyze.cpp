@@ -239,11 +239,7 @@ class Analysis {
     outputs_.sinks.clear();
     for (Stream& stream : streams_) stream.options.sinks.clear();  // files without a line go away with their sinks
     std::erase_if(outputs_.files, [](const std::string& file) { return !std::filesystem::exists(file); });
-    if (!quiet_) {
-      console.write(tally_.summary(outputs_.files));
-    } else {
-      console.write(tally_.failures());
-    }
+    console.write(quiet_ || !tally_.any() ? tally_.failures() : tally_.summary(outputs_.files));
     poll_.rethrow();
     if (interruption_.signal() != 0 && verdict_.code() == 0) {
       console.say("interrupted; every output is complete up to here");

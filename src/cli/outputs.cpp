@@ -43,7 +43,8 @@ Planned planned(const std::string& uri) {
 bool same_file(const std::string& a, const std::string& b) {
   std::error_code ignored;
   if (fs::equivalent(a, b, ignored)) return true;
-  const fs::path left = fs::weakly_canonical(a, ignored), right = fs::weakly_canonical(b, ignored);
+  const fs::path left = fs::weakly_canonical(fs::absolute(a, ignored), ignored),
+                 right = fs::weakly_canonical(fs::absolute(b, ignored), ignored);
   return !left.empty() && left == right;
 }
 

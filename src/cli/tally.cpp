@@ -110,6 +110,11 @@ std::string Tally::failures() const {
   return failures_locked();
 }
 
+bool Tally::any() const {
+  const std::lock_guard lock(mutex_);
+  return std::any_of(streams_.begin(), streams_.end(), [](const Stream& stream) { return stream.decoded > 0 || stream.first; });
+}
+
 bool Tally::failed() const {
   const std::lock_guard lock(mutex_);
   return std::any_of(analyses_.begin(), analyses_.end(), [](const auto& entry) { return entry.second.lost > 0; });

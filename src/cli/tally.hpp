@@ -29,6 +29,8 @@ class Tally {
   std::string summary(const std::vector<std::string>& files) const;
   /// "people failed 9 of 159 (deadline): no answer in 20 s", one line per analysis with failures; "": none.
   std::string failures() const;
+  /// \return whether a picture was seen.
+  bool any() const;
   /// \return whether an answer failed or was dropped.
   bool failed() const;
 
