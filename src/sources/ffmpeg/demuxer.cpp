@@ -1,5 +1,7 @@
 #include <sources/ffmpeg/demuxer.hpp>
 
+#include <support/ffmpeg/decoder.hpp>
+
 #include <algorithm>
 #include <cstring>
 #include <string_view>
@@ -45,13 +47,12 @@ Demuxer::Demuxer(const std::string& path, const WakeUp& stop, std::int64_t max_p
     : path_(path), stop_(stop), max_pixels_(max_pixels) {
   open();
   if (context_->nb_streams == 0 && input_->seekable()) {
-    // Streams that only show while probing cannot be given a limit, so look at their sizes before any decoder runs.
-    probe(false);
-    check_sizes();
+    // FFmpeg takes no limits for streams that only show while it probes; so a decoder of ours meets their pictures first.
+    look_ahead();
     open();
   }
   check_sizes();
-  probe(true);
+  probe();
   check_sizes();
   choose();
 }
@@ -107,11 +108,31 @@ void Demuxer::open() {
   }
 }
 
-void Demuxer::probe(bool decode) {
+void Demuxer::look_ahead() {
+  constexpr int most_packets = 200;
+  std::unique_ptr<av::Decoder> decoder;
+  const av::PacketPtr packet = av::make_packet();
+  const av::FramePtr frame = av::make_frame();
+  int stream = -1;
+  for (int count = 0; count < most_packets && av_read_frame(context_.get(), packet.get()) >= 0; ++count) {
+    const AVCodecParameters& parameters = *context_->streams[packet->stream_index]->codecpar;
+    if (!decoder && parameters.codec_type == AVMEDIA_TYPE_VIDEO && avcodec_find_decoder(parameters.codec_id)) {
+      decoder = std::make_unique<av::Decoder>(parameters, av::Decoder::Options{.max_pixels = max_pixels_}, path_);
+      stream = packet->stream_index;
+    }
+    if (packet->stream_index == stream) {
+      decoder->send(packet.get(), false);
+      if (decoder->receive(*frame) >= 0) return;
+    }
+    av_packet_unref(packet.get());
+  }
+  throw_if_stopped();
+}
+
+void Demuxer::probe() {
   const unsigned known = context_->nb_streams;
   std::vector<AVDictionary*> options(known, nullptr);
   for (AVDictionary*& entry : options) av_dict_set_int(&entry, "max_pixels", max_pixels_, 0);
-  if (!decode) context_->codec_whitelist = av_strdup("none");
   const int code = avformat_find_stream_info(context_.get(), known > 0 ? options.data() : nullptr);
   for (AVDictionary*& entry : options) av_dict_free(&entry);
   throw_if_stopped();

@@ -38,7 +38,8 @@ class Demuxer {
     void operator()(AVFormatContext* context) const noexcept { avformat_close_input(&context); }
   };
   void open();
-  void probe(bool decode);
+  void look_ahead();
+  void probe();
   void check_sizes() const;
   void choose();
   void throw_if_stopped() const;

@@ -16,8 +16,8 @@ namespace {
 /// FFmpeg's messages, line by line, into our log. Called on any thread of FFmpeg's.
 void log_ffmpeg(void* context, int level, const char* format, std::va_list arguments) noexcept {
   const int offset = level & 0xff;
-  const LogLevel ours = offset <= AV_LOG_ERROR ? LogLevel::error : offset <= AV_LOG_WARNING ? LogLevel::warning
-                        : offset <= AV_LOG_INFO ? LogLevel::info : LogLevel::debug;
+  // FFmpeg calls every broken byte an error. What of it matters to a program is told by our own errors, health and counts.
+  const LogLevel ours = offset <= AV_LOG_FATAL ? LogLevel::warning : offset <= AV_LOG_WARNING ? LogLevel::info : LogLevel::debug;
   if (level < 0 || offset > AV_LOG_VERBOSE || ours < log_level()) return;
   thread_local int prefix = 1;
   char line[1024];

@@ -6,14 +6,6 @@
 #include <thread>
 
 namespace vidloom::av {
-namespace {
-
-/// FFmpeg prints what it thinks of broken bytes; this far below every level it stays silent. Damage is reported by health
-/// and counts instead.
-constexpr int silent = 1000;
-
-}  // namespace
-
 Decoder::Decoder(const AVCodecParameters& parameters, const Options& options, const std::string& what)
     : what_(what), limit_(options.max_pixels) {
   const AVCodec* codec = avcodec_find_decoder(parameters.codec_id);

@@ -9,6 +9,10 @@
 
 namespace vidloom::av {
 
+/// FFmpeg prints what it thinks of broken bytes; with this log_level_offset a codec stays silent. Damage is reported by
+/// health and counts instead. (From 256 up FFmpeg keeps colours in the level.)
+constexpr int silent = 100;
+
 class Decoder {
  public:
   struct Options {

@@ -106,6 +106,8 @@ ColourTags colour_of(AVColorSpace matrix, AVColorRange range, AVColorTransferCha
   if (description && (description->flags & (AV_PIX_FMT_FLAG_RGB | AV_PIX_FMT_FLAG_PAL)) != 0) {
     tags.matrix = Matrix::rgb;
     if (tags.range == Range::unknown) tags.range = Range::full;
+  } else if (description && description->nb_components <= 2 && tags.range == Range::unknown) {
+    tags.range = Range::full;  // grey is what pictures come in, and swscale reads every grey so
   }
   return tags;
 }
