@@ -138,7 +138,7 @@ struct Reserved {
   std::string_view names, missing;
 };
 constexpr std::array<Reserved, 3> reserved_schemes{{
-    {" rtmp rtmps srt rtsp rtsps http https hls udp tcp rtp whep ", "live and network sources"},
+    {" rtmp rtmps srt rtsp rtsps rtp http https hls udp tcp whep ", "live and network sources"},
     {" v4l2 webcam video avfoundation dshow ", "webcams"},
     {" director canvas generate ", "generated sources"},
 }};
@@ -147,10 +147,11 @@ constexpr std::array<Reserved, 2> reserved_sinks{{
     {" video annotate report mp4 file ", "video and report sinks"},
 }};
 
-std::string_view missing_for(std::string_view name, std::span<const Reserved> table) noexcept {
+std::string_view missing_for(std::string_view name, std::span<const Reserved> table) {
+  if (name.empty()) return "";
+  const std::string word = " " + std::string(name) + " ";
   for (const auto& [names, missing] : table) {
-    const auto at = name.empty() ? std::string_view::npos : names.find(name);
-    if (at != std::string_view::npos && names[at - 1] == ' ' && names[at + name.size()] == ' ') return missing;
+    if (names.find(word) != std::string_view::npos) return missing;
   }
   return "";
 }
@@ -185,8 +186,8 @@ std::pair<std::string, std::string> broken_rule(std::string_view adapter, const 
   return {};
 }
 
-std::string_view reserved_scheme(std::string_view scheme) noexcept { return missing_for(scheme, reserved_schemes); }
-std::string_view reserved_sink(std::string_view name) noexcept { return missing_for(name, reserved_sinks); }
+std::string_view reserved_scheme(std::string_view scheme) { return missing_for(scheme, reserved_schemes); }
+std::string_view reserved_sink(std::string_view name) { return missing_for(name, reserved_sinks); }
 
 }  // namespace v0
 }  // namespace vidloom

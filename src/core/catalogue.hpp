@@ -26,8 +26,8 @@ std::pair<std::string, std::string> broken_rule(std::string_view adapter, const 
 
 /// Names that are known but come with a later version: schemes of sources, names of sinks.
 /// \return what is missing, or "" for any other name.
-std::string_view reserved_scheme(std::string_view scheme) noexcept;
-std::string_view reserved_sink(std::string_view name) noexcept;
+std::string_view reserved_scheme(std::string_view scheme);
+std::string_view reserved_sink(std::string_view name);
 
 }  // namespace v0
 }  // namespace vidloom
