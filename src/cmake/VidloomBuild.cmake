@@ -32,6 +32,9 @@ add_library(vidloom_flags INTERFACE)
 target_compile_features(vidloom_flags INTERFACE cxx_std_20)
 target_compile_options(vidloom_flags INTERFACE -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wnon-virtual-dtor -fvisibility=hidden
                        -fvisibility-inlines-hidden)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
+  target_compile_options(vidloom_flags INTERFACE -Wno-restrict)  # GCC bug 105651: false alarms in "text" + std::string
+endif()
 if(VIDLOOM_SANITIZE)
   target_compile_options(vidloom_flags INTERFACE -fsanitize=${VIDLOOM_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all -g1)
   target_link_options(vidloom_flags INTERFACE -fsanitize=${VIDLOOM_SANITIZE})
