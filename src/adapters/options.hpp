@@ -44,9 +44,7 @@ class SpecOptions {
     return *this;
   }
   /// \return null when all are defaults.
-  std::shared_ptr<const Value> share() {
-    return options_.is_null() ? nullptr : std::make_shared<const Value>(std::move(options_));
-  }
+  std::shared_ptr<const Value> share() { return options_.is_null() ? nullptr : std::make_shared<const Value>(std::move(options_)); }
 
  private:
   Value options_{};

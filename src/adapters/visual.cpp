@@ -2,12 +2,14 @@
 
 #include <adapters/options.hpp>
 #include <core/builtin.hpp>
+#include <imaging/luma.hpp>
 
 #include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstdint>
 #include <limits>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -49,11 +51,16 @@ class Rows {
   std::vector<Box> boxes_{};
 };
 
+/// Whether luma() runs from 0 to 255: made of RGB, or a format that always does, or tagged so.
 bool is_full_range(const Frame& frame) {
+  const std::optional<LumaLayout> layout = luma_layout(frame.pixel_format());
+  if (!layout || layout->full_range) return true;
   return effective_colour(frame.info().colour, frame.coded_size()).range == Range::full;
 }
 
-struct Levels { double brightness, contrast; };
+struct Levels {
+  double brightness, contrast;
+};
 
 /// Mean and standard deviation of luma', 0..1 from the black to the white of the stream's range.
 Levels levels_of(const Frame& frame, std::span<const Box> regions) {
@@ -111,7 +118,7 @@ double saturation_of(const std::vector<Colour>& colours) {
 struct Part {
   std::span<Colour> colours;
   Colour mean{};
-  double scatter = 0;       // sum of squared distances to the mean, and the channel that has most of it
+  double scatter = 0;  // sum of squared distances to the mean, and the channel that has most of it
   std::size_t widest = 0;
   explicit Part(std::span<Colour> of) : colours(of) {
     Colour squares{};
@@ -146,7 +153,10 @@ std::vector<double> dominant_colours(std::vector<Colour>& colours, std::size_t w
     *part = Part(both.first(low));
     parts.emplace_back(both.subspan(low));
   }
-  struct Cluster { Colour centre, sum; std::size_t count; };
+  struct Cluster {
+    Colour centre, sum;
+    std::size_t count;
+  };
   std::vector<Cluster> clusters;
   for (const Part& part : parts) clusters.push_back({part.mean, {}, part.colours.size()});
   std::vector<std::uint8_t> nearest(colours.size(), 255);
@@ -226,8 +236,8 @@ class Visual final : public DetectionAdapter {
 }  // namespace
 
 std::unique_ptr<DetectionAdapter> make_visual(const Value& options) {
-  return std::make_unique<Visual>(
-      integer_option(options, "visual", "colors", VisualOptions{}.colors, [](int v) { return v >= 1 && v <= 16; }, "1 to 16"));
+  return std::make_unique<Visual>(integer_option(
+      options, "visual", "colors", VisualOptions{}.colors, [](int v) { return v >= 1 && v <= 16; }, "1 to 16"));
 }
 
 }  // namespace v0

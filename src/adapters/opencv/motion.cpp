@@ -91,11 +91,13 @@ class Motion final : public DetectionAdapter {
 
   /// Adds the connected regions to `found`, largest first. \return the share of the picture that moves in them.
   double regions(const Item& item, Background& background, Detections& found) const {
-    const Affine display_from_small = compose(
-        background.display_from_luma, Affine{{static_cast<float>(background.luma_size.width) / static_cast<float>(background.small.cols), 0, 0, 0,
-                                              static_cast<float>(background.luma_size.height) / static_cast<float>(background.small.rows), 0}});
+    const Affine display_from_small =
+        compose(background.display_from_luma,
+                Affine{{static_cast<float>(background.luma_size.width) / static_cast<float>(background.small.cols), 0, 0, 0,
+                        static_cast<float>(background.luma_size.height) / static_cast<float>(background.small.rows), 0}});
     if (!item.regions.empty()) keep_only(item.regions, inverse(display_from_small), background.moving);
-    const int count = cv::connectedComponentsWithStats(background.moving, background.labels, background.stats, background.centres, 8, CV_32S);
+    const int count =
+        cv::connectedComponentsWithStats(background.moving, background.labels, background.stats, background.centres, 8, CV_32S);
     const double all = static_cast<double>(background.small.total());
     std::vector<int> order;
     for (int label = 1; label < count; ++label) {
@@ -141,10 +143,11 @@ class Motion final : public DetectionAdapter {
 std::unique_ptr<DetectionAdapter> make_motion(const Value& options) {
   const MotionOptions fallback;
   const auto share = [](double value) { return value >= 0 && value <= 1; };
-  return std::make_unique<Motion>(MotionOptions{
-      .history = integer_option(options, "motion", "history", fallback.history, [](int v) { return v >= 1; }, "1 picture or more"),
-      .sensitivity = real_option(options, "motion", "sensitivity", fallback.sensitivity, share, "0 to 1"),
-      .min_area = real_option(options, "motion", "min_area", fallback.min_area, share, "a share of the picture, 0 to 1")});
+  return std::make_unique<Motion>(
+      MotionOptions{.history = integer_option(
+                        options, "motion", "history", fallback.history, [](int v) { return v >= 1; }, "1 picture or more"),
+                    .sensitivity = real_option(options, "motion", "sensitivity", fallback.sensitivity, share, "0 to 1"),
+                    .min_area = real_option(options, "motion", "min_area", fallback.min_area, share, "a share of the picture, 0 to 1")});
 }
 
 }  // namespace v0
