@@ -19,7 +19,7 @@
 #include <condition_variable>
 #include <exception>
 #include <filesystem>
-#include <map>
+#include <set>
 #include <thread>
 
 namespace vidloom::cli {
@@ -148,7 +148,15 @@ void check_mode(const Arguments& arguments) {
   throw Error(Code::config, fmt::format("--mode {}: use auto, live or complete", mode));
 }
 
-/// Names from --name, or one per source where the Analyzer's own choice (after the file) would name two streams alike.
+/// "street" of clips/street.mp4, "test" of test:frames=9
+std::string name_after(const std::string& source) {
+  const std::size_t colon = source.find(':');
+  if (colon != std::string::npos && colon > 1 && source.find('/') > colon && !source.starts_with("file:")) return source.substr(0, colon);
+  const std::string stem = (std::filesystem::path(source) / "").parent_path().stem().string();
+  return stem.empty() ? "stream" : stem;
+}
+
+/// Names from --name, else after the sources, each its own. One source alone is left to the Analyzer, which names it alike.
 std::vector<std::string> names_of(const Arguments& arguments) {
   const std::vector<std::string>& sources = arguments.positional();
   std::vector<std::string> names = arguments.values("--name");
@@ -165,10 +173,11 @@ std::vector<std::string> names_of(const Arguments& arguments) {
     return names;
   }
   names.resize(sources.size());
-  std::map<std::string, int> seen;
+  if (sources.size() == 1) return names;
+  std::set<std::string> taken;
   for (std::size_t i = 0; i < sources.size(); ++i) {
-    const std::string stem = std::filesystem::path(sources[i]).stem().string();
-    if (const int count = ++seen[stem]; count > 1) names[i] = fmt::format("{}-{}", stem, count);
+    names[i] = name_after(sources[i]);
+    for (int number = 2; !taken.insert(names[i]).second; ++number) names[i] = fmt::format("{}-{}", name_after(sources[i]), number);
   }
   return names;
 }

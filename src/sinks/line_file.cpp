@@ -69,7 +69,7 @@ LineFile::LineFile(std::string path, LineFileOptions options) : path_(std::move(
   }
   if (path_.empty()) throw Error(Code::config, "the name of the output file is empty; use a file name, or - for standard output");
   if (path_ == "-") {
-    file_ = FileHandle(STDOUT_FILENO);
+    file_ = FileHandle(STDOUT_FILENO, false);
     struct stat status {};
     if (::fstat(file_.get(), &status) != 0) throw Error(Code::output, "standard output is closed: " + reason(errno));
     return;

@@ -397,6 +397,43 @@ def test_a_failing_source_leaves_no_empty_output_and_keeps_the_old_one(media, tm
     assert out.read_text() == "{}\n"
 
 
+def test_failed_answers_are_records_and_exit_1(street):
+    result = vidloom("analyze", street, "--detect", "people,visual", "--max-frames", "3", "--set", "people.deadline=1ms", "--jsonl", "-")
+    assert result.returncode == 1, result.stderr
+    frames = [line for line in records(result.stdout) if line["type"] == "frame"]
+    assert len(frames) == 3
+    for frame in frames:
+        validator("result").validate(frame)
+        people = frame["analyses"]["people"]
+        assert people["status"] == "failed"
+        assert people["error"]["code"] == "deadline"
+        assert people["error"]["retryable"] is True
+        assert "detections" not in people
+        assert frame["analyses"]["visual"]["status"] == "ok"
+    assert "people failed 3 of 3 (deadline): " in result.stderr
+
+
+def test_standard_output_that_is_closed_gets_no_data_into_another_file(media, tmp_path):
+    line = f"{COMMAND} analyze {media}/clip.mp4 --detect visual --every 1 --sink lines --sink jsonl:{tmp_path}/out.jsonl >&-"
+    assert subprocess.run(["bash", "-c", line], env=ENVIRONMENT, check=False, stderr=subprocess.PIPE).returncode == 5
+    out = tmp_path / "out.jsonl"
+    if out.exists():
+        assert all(line["schema"] == "vidloom/result/v1" for line in records(out.read_text()))
+
+
+def test_names_that_are_no_text_are_still_records(media, tmp_path):
+    odd = os.path.join(os.fsencode(tmp_path), b"gate\xff\n.mp4")
+    shutil.copy(media / "clip.mp4", odd)
+    result = subprocess.run(
+        [COMMAND, "analyze", odd, "--detect", "visual", "--every", "2", "--jsonl", "-", "-q"],
+        capture_output=True,
+        env=ENVIRONMENT,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    assert [line["type"] for line in records(result.stdout.decode())] == ["start", "frame", "frame", "end"]
+
+
 def test_progress_reports_on_standard_error(media):
     result = vidloom("analyze", media / "clip.mp4", "--detect", "visual", "--sink", "null", "--progress")
     assert result.returncode == 0
@@ -446,6 +483,8 @@ def test_unwritable_outputs_exit_5_before_the_work(media, tmp_path):
 
 def test_a_full_device_exits_5(media):
     assert vidloom("analyze", media / "clip.mp4", "--detect", "visual", "--jsonl", "/dev/full").returncode == 5
+    lines = subprocess.run(["bash", "-c", f"{COMMAND} analyze {media}/clip.mp4 --detect visual > /dev/full"], env=ENVIRONMENT, check=False)
+    assert lines.returncode == 5
     with open("/dev/full", "w") as full:
         result = subprocess.run(
             [COMMAND, "probe", media / "clip.mp4"], stdout=full, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT, check=False
@@ -492,6 +531,18 @@ def started(out: Path, *extra, source: Path) -> subprocess.Popen:
         assert time.monotonic() < deadline
         time.sleep(0.001)
     return process
+
+
+def test_an_interrupt_stops_all_streams(street, media, tmp_path):
+    out = tmp_path / "out.jsonl"
+    process = started(out, street, "--name", "a", "--name", "b", source=street)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 130, errors
+    lines = records(out.read_text())
+    for name in {line["stream"] for line in lines}:
+        kinds = [line["type"] for line in lines if line["stream"] == name]
+        assert kinds == ["start"] + ["frame"] * (len(kinds) - 2) + ["end"]
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
