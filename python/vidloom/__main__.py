@@ -25,7 +25,10 @@ def main() -> int:
         except Exception as error:
             print(f"vidloom: VIDLOOM_PLUGINS names '{name}': {type(error).__name__}: {error}", file=sys.stderr)
             return 2
-    return _vidloom.run_command(arguments)
+    try:
+        return _vidloom.run_command(arguments)
+    except KeyboardInterrupt:  # its outputs are complete by now
+        return 130
 
 
 if __name__ == "__main__":

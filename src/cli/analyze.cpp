@@ -101,6 +101,7 @@ class Poll {
       stop_.request_stop();
     }
   }
+  bool interrupted() const noexcept { return thrown_ != nullptr; }
   void rethrow() const {
     if (thrown_) std::rethrow_exception(thrown_);
   }
@@ -249,11 +250,10 @@ class Analysis {
     for (Stream& stream : streams_) stream.options.sinks.clear();  // files without a line go away with their sinks
     std::erase_if(outputs_.files, [](const std::string& file) { return !std::filesystem::exists(file); });
     console.write(quiet_ || !tally_.any() ? tally_.failures() : tally_.summary(outputs_.files));
+    const bool interrupted = interruption_.signal() != 0 || poll_.interrupted();
+    if (interrupted && verdict_.code() == 0) console.say("interrupted; every output is complete up to here");
     poll_.rethrow();
-    if (interruption_.signal() != 0 && verdict_.code() == 0) {
-      console.say("interrupted; every output is complete up to here");
-      return 128 + interruption_.signal();
-    }
+    if (interrupted && verdict_.code() == 0) return 128 + interruption_.signal();
     if (verdict_.code() != 0) return verdict_.code();
     return tally_.failed() ? 1 : 0;
   }

@@ -10,7 +10,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cstdlib>
 #include <exception>
 #include <new>
 #include <span>
@@ -51,13 +50,10 @@ std::string overview() {
 }
 
 void load_plugins(const Arguments& arguments, const Hooks& hooks) {
-  std::vector<std::string> modules = arguments.values("--plugin");
+  const std::vector<std::string> modules = arguments.values("--plugin");
   if (!modules.empty() && hooks.load_plugin == nullptr) {
     throw Error(Code::not_built, fmt::format("--plugin {}: Python modules are loaded by pip's vidloom command, and this is the C++ one; "
                                              "use .venv/bin/vidloom or python -m vidloom", modules.front()));
-  }
-  if (const char* names = std::getenv("VIDLOOM_PLUGINS"); names != nullptr && hooks.load_plugin != nullptr) {
-    for (std::string& name : split(names, ',')) modules.push_back(std::move(name));
   }
   for (const std::string& module : modules) hooks.load_plugin(module);
 }
