@@ -178,13 +178,13 @@ class People final : public DetectionAdapter {
 
 std::unique_ptr<DetectionAdapter> make_people(const Value& options) {
   const PeopleOptions fallback;
-  return std::make_unique<People>(PeopleOptions{
-      .scale = real_option(
-          options, "people", "scale", fallback.scale, [](double v) { return v > 1 && v <= 2; }, "more than 1, up to 2"),
-      .stride = integer_option(
-          options, "people", "stride", fallback.stride, [](int v) { return v > 0 && v <= 64 && v % 8 == 0; }, "a multiple of 8 up to 64"),
-      .largest = integer_option(
-          options, "people", "largest", fallback.largest, [](int v) { return v >= 0; }, "0 (full size) or more")});
+  return std::make_unique<People>(
+      PeopleOptions{.scale = real_option(
+                        options, "people", "scale", fallback.scale, [](double v) { return v > 1; }, "more than 1"),
+                    .stride = integer_option(
+                        options, "people", "stride", fallback.stride, [](int v) { return v > 0 && v % 8 == 0; }, "a multiple of 8"),
+                    .largest = integer_option(
+                        options, "people", "largest", fallback.largest, [](int v) { return v >= 0; }, "0 (full size) or more")});
 }
 
 }  // namespace v0
