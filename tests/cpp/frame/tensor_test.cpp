@@ -1,10 +1,12 @@
 #include <vidloom/frame.hpp>
+#include <vidloom/source.hpp>
 
 #include <imaging/half.hpp>
 #include <imaging/slot.hpp>
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <cmath>
@@ -179,4 +181,58 @@ TEST_CASE("bfloat16 are the nearest ones, ties to even") {
   CHECK(to_bfloat16(std::bit_cast<float>(0x3F808001U)) == 0x3F81);
   CHECK(to_bfloat16(std::numeric_limits<float>::max()) == 0x7F80);
   CHECK(std::isnan(value_of_bfloat(to_bfloat16(std::bit_cast<float>(0x7F800001U)))));
+}
+
+TEST_CASE("a resized slot is the middle of the picture resized whole") {
+  const auto source = open_source("test:size=641x361,frames=1");
+  SourceContext context{.cpu = CpuGate::process()};
+  source->open(context);
+  for (const int degrees : {0, 90, 180, 270}) {
+    CAPTURE(degrees);
+    source->seek(Nanos{0});
+    FrameInfo info = std::get<Frame>(source->read()).info();
+    source->seek(Nanos{0});
+    info.rotation_degrees = degrees;
+    const Frame frame = std::get<Frame>(source->read()).with_info(info);
+    const TensorSpec spec{.size = {96, 96}, .dtype = TensorSpec::DType::u8};
+    std::vector<std::uint8_t> slot(slot_bytes(spec));
+    const Affine map = frame.write_tensor(spec, std::as_writable_bytes(std::span(slot)));
+    const SlotPlace place = place_in_slot(frame.size(), spec);
+    const Image whole = frame.image({.size = place.resized});
+    std::size_t unequal = 0, distinct = 0;
+    for (int c = 0; c < 3; ++c) {
+      for (int y = 0; y < 96; ++y) {
+        for (int x = 0; x < 96; ++x) {
+          const auto at = static_cast<std::size_t>(((y - place.y) * place.resized.width + x - place.x) * 3 + c);
+          const std::uint8_t value = slot[static_cast<std::size_t>((c * 96 + y) * 96 + x)];
+          unequal += value != std::to_integer<int>(whole.bytes()[at]);
+          distinct += value != slot[0];
+        }
+      }
+    }
+    CHECK(unequal == 0);
+    CHECK(distinct > 1000);
+    // The shorter side is covered from edge to edge.
+    const Box seen = map_box(map, {0, 0, 96, 96});
+    const float shorter = static_cast<float>(std::min(frame.size().width, frame.size().height));
+    CHECK((degrees % 180 == 0 ? seen.height() : seen.width()) == doctest::Approx(shorter));
+  }
+}
+
+TEST_CASE("a resized picture turned by the frame is the turned resized picture") {
+  const auto source = open_source("test:size=320x180,frames=1");
+  SourceContext context{.cpu = CpuGate::process()};
+  source->open(context);
+  const Frame straight = std::get<Frame>(source->read());
+  FrameInfo info = straight.info();
+  info.rotation_degrees = 90;
+  const Image turned = straight.with_info(info).image({.size = {50, 90}});
+  const Image plain = straight.image({.size = {90, 50}});
+  std::size_t unequal = 0;
+  for (std::size_t y = 0; y < 90; ++y) {
+    for (std::size_t x = 0; x < 50; ++x) {
+      for (std::size_t c = 0; c < 3; ++c) unequal += turned.bytes()[(y * 50 + x) * 3 + c] != plain.bytes()[((49 - x) * 90 + y) * 3 + c];
+    }
+  }
+  CHECK(unequal == 0);
 }
