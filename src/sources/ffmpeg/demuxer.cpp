@@ -193,12 +193,21 @@ bool Demuxer::read(AVPacket& packet) {
     if (code < 0) {
       if (input_->failure() != 0)
         throw Error(Code::source, path_ + " cannot be read any further: " + std::strerror(input_->failure()), true);
-      broke_off_ = code != AVERROR_EOF;
+      broke_off_ = code != AVERROR_EOF || cut_off();
       return false;
     }
     if (packet.stream_index == static_cast<int>(chosen_)) return true;
     av_packet_unref(&packet);
   }
+}
+
+bool Demuxer::cut_off() {
+  if (!is_called(*context_->iformat, "mov") || input_->size() < 0) return false;
+  for (int index = avformat_index_get_entries_count(&stream()) - 1; index >= 0; --index) {
+    const AVIndexEntry* entry = avformat_index_get_entry(&stream(), index);
+    if (entry && entry->pos + entry->size > input_->size()) return true;
+  }
+  return false;
 }
 
 bool Demuxer::seek(std::int64_t pts) {

@@ -30,6 +30,8 @@ class Demuxer {
   bool read(AVPacket& packet);
   /// The container broke off: read() ended before the end.
   bool broke_off() const noexcept { return broke_off_; }
+  /// The index names pictures behind the end of the file (mp4, mov).
+  bool cut_off();
   /// Goes to a keyframe at or before `pts`; \return whether the container says so.
   bool seek(std::int64_t pts);
 

@@ -61,8 +61,11 @@ Value describe_stream(const AVStream& stream) {
   return value;
 }
 
-Value oddities(AVFormatContext& container, const AVStream& stream, const SourceInfo& info, const AVPacket* first) {
+Value oddities(Demuxer& demuxer, const SourceInfo& info, const AVPacket* first) {
+  AVFormatContext& container = demuxer.container();
+  const AVStream& stream = demuxer.stream();
   Value list = Value::array();
+  if (demuxer.cut_off()) list.push_back("is cut off: its index names pictures behind the end of the file");
   const AVCodecParameters& parameters = *stream.codecpar;
   if (!first) {
     list.push_back("no picture data was found");
@@ -137,7 +140,7 @@ SourceInfo describe_file(Demuxer& demuxer, const AVPacket* first) {
   info.details.set("bit_rate", container.bit_rate > 0 ? Value(container.bit_rate) : Value());
   info.details.set("stream", stream.index);
   info.details.set("streams", std::move(streams));
-  info.details.set("oddities", oddities(container, stream, info, first));
+  info.details.set("oddities", oddities(demuxer, info, first));
   return info;
 }
 

@@ -200,10 +200,12 @@ Frame ImagesSource::decode(const std::string& path, std::size_t index) {
   parameters.codec_type = AVMEDIA_TYPE_VIDEO;
   parameters.codec_id = codec_of(kind);
   parameters.format = -1;
+  // Where a decoder mends silently. (TIFF's would also refuse every tag that it has no use for.)
+  const bool strict = kind == PictureKind::jpeg || kind == PictureKind::png;
   av::FramePtr frame = av::make_frame();
   {
     CpuGate::Pass pass(*cpu_);
-    av::Decoder decoder(parameters, {.threads = 1, .max_pixels = max_pixels_, .strict = true}, path);
+    av::Decoder decoder(parameters, {.threads = 1, .max_pixels = max_pixels_, .strict = strict}, path);
     int code = decoder.send(packet.get(), false);
     ++stats_.packets;
     if (code >= 0) code = decoder.send(nullptr, false);
