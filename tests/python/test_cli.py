@@ -237,6 +237,21 @@ def test_a_closed_pipe_is_a_quiet_end(media):
     assert result.stderr == ""
 
 
+def test_the_config_schema_knows_the_adapters_options():
+    schema = validator("analyses")
+
+    def analysis(**options):
+        return {"version": 1, "analyses": {"a": options}}
+
+    assert schema.is_valid(analysis(adapter="people", every="500ms", scale=1.1, min_confidence={"*": 0.5, "person": 0.7}))
+    assert schema.is_valid(analysis(adapter="mine", anything=[1]))
+    assert not schema.is_valid(analysis(adapter="people", scale="big"))
+    assert not schema.is_valid(analysis(adapter="visual", colors=99))
+    assert not schema.is_valid(analysis(adapter="people", min_confidence=2))
+    assert not schema.is_valid(analysis(adapter="people", where={"type": "lan"}))
+    assert not schema.is_valid(analysis(adapter="clip", where={"type": "lan", "hosts": ["a:1"], "token": "secret"}))
+
+
 # ── analyze ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
