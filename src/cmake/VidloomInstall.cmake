@@ -3,6 +3,11 @@
 include_guard()
 include(CMakePackageConfigHelpers)
 set(vidloom_cmake_dir lib/cmake/vidloom)
+# A shared build's own folder answers find_package too: -Dvidloom_DIR=<build>.
+set(vidloom_config_dir ${PROJECT_BINARY_DIR})
+if(NOT BUILD_SHARED_LIBS)
+  set(vidloom_config_dir ${PROJECT_BINARY_DIR}/installed)
+endif()
 
 list(TRANSFORM VIDLOOM_COMPONENTS PREPEND vidloom_ OUTPUT_VARIABLE vidloom_component_targets)
 set(vidloom_exported vidloom vidloom_all)
@@ -20,11 +25,11 @@ if(TARGET vidloom_command)
 endif()
 
 install(EXPORT vidloomTargets NAMESPACE vidloom:: DESTINATION ${vidloom_cmake_dir})
-configure_package_config_file(src/cmake/vidloomConfig.cmake.in ${PROJECT_BINARY_DIR}/vidloomConfig.cmake INSTALL_DESTINATION ${vidloom_cmake_dir}
+configure_package_config_file(src/cmake/vidloomConfig.cmake.in ${vidloom_config_dir}/vidloomConfig.cmake INSTALL_DESTINATION ${vidloom_cmake_dir}
                               NO_SET_AND_CHECK_MACRO)
 # 0.x: a minor version may change shapes.
-write_basic_package_version_file(${PROJECT_BINARY_DIR}/vidloomConfigVersion.cmake COMPATIBILITY SameMinorVersion)
-install(FILES ${PROJECT_BINARY_DIR}/vidloomConfig.cmake ${PROJECT_BINARY_DIR}/vidloomConfigVersion.cmake DESTINATION ${vidloom_cmake_dir})
-
-# The build tree answers find_package too: -Dvidloom_DIR=<build>.
-export(EXPORT vidloomTargets NAMESPACE vidloom:: FILE ${PROJECT_BINARY_DIR}/vidloomTargets.cmake)
+write_basic_package_version_file(${vidloom_config_dir}/vidloomConfigVersion.cmake COMPATIBILITY SameMinorVersion)
+install(FILES ${vidloom_config_dir}/vidloomConfig.cmake ${vidloom_config_dir}/vidloomConfigVersion.cmake DESTINATION ${vidloom_cmake_dir})
+if(BUILD_SHARED_LIBS)
+  export(EXPORT vidloomTargets NAMESPACE vidloom:: FILE ${vidloom_config_dir}/vidloomTargets.cmake)
+endif()
