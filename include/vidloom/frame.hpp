@@ -78,7 +78,7 @@ struct FrameInfo {
   ColourTags colour{};
 };
 
-/// Borrowed rows. `stride` is in bytes and may be negative; `size` counts samples.
+/// Borrowed rows. `stride`: bytes, may be negative; `size` counts positions: samples side by side (rgb24, chroma of nv12) are one.
 struct PlaneView {
   const std::byte* data = nullptr;
   std::ptrdiff_t stride = 0;
