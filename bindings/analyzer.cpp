@@ -3,6 +3,10 @@
 #include <sinks.hpp>
 #include <sources.hpp>
 
+#include <pthread.h>
+
+#include <thread>
+
 namespace vidloom::bindings {
 namespace {
 
@@ -127,6 +131,14 @@ ResultView analyze_frame(Analyzer& self, const Frame& frame, const py::object& o
   return waiting([&] { return ResultView{std::make_shared<const FrameResult>(self.analyze(frame, options)), known}; });
 }
 
+/// An exception must not wait for an adapter to come back; a thread of its own does.
+void close_later(std::shared_ptr<Analyzer> self) {
+  std::thread([analyzer = std::move(self)] {
+    pthread_setname_np(pthread_self(), "vidloom-close");
+    analyzer->close();
+  }).detach();
+}
+
 AnalysisSpec one_spec(const std::string& name, const py::object& spec) {
   Value analyses = Value::object();
   analyses.set(name, from_python(spec, name));
@@ -171,7 +183,8 @@ void bind_analyzer(py::module_& module) {
           py::arg("name"))
       .def_property_readonly("analyses", [](const Analyzer& self) { return spec_dicts(self.analyses()); })
       .def("health", [](const Analyzer& self) { return to_python(waiting([&] { return self.health(); })); })
-      .def("close", [](Analyzer& self) { waiting([&] { self.close(); }); });
+      .def("close", [](Analyzer& self) { waiting([&] { self.close(); }); })
+      .def("close_later", &close_later, "close() without waiting for an adapter that is in the middle of something.");
   module.def(
       "load_analyses", [](const std::string& path) { return spec_dicts(load_analyses(path)); }, py::arg("path"));
   module.def(

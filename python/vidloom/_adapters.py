@@ -96,7 +96,7 @@ class _FunctionAdapter(DetectionAdapter):
 
 def _positional_count(function: Callable[..., Any]) -> int:
     kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    return sum(1 for parameter in inspect.signature(function).parameters.values() if parameter.kind in kinds)
+    return sum(1 for p in inspect.signature(function).parameters.values() if p.kind in kinds and p.default is inspect.Parameter.empty)
 
 
 class AdapterHost:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -43,12 +43,13 @@ class Run:
     """One analysis of one source. Iterate it for a FrameResult per frame on which an analysis was due, or ``run()`` it to the end.
 
     The source is open from the start; leaving the loop - by ``break``, an exception, or dropping it - closes source and outputs.
+    Where the source fails before its end, the error is raised after the last result.
     """
 
-    def __init__(self, native: _vidloom.Run, progress: bool | None = None, on_close: Callable[[], None] | None = None) -> None:
+    def __init__(self, native: _vidloom.Run, progress: bool | None = None, owned: _vidloom.Analyzer | None = None) -> None:
         self._native = native
         self._progress = progress
-        self._on_close = on_close
+        self._owned = owned
         self._begun = False
         self._closed = False
 
@@ -69,16 +70,7 @@ class Run:
 
     def close(self) -> None:
         """Closes source and outputs. Idempotent."""
-        if self._closed:
-            return
-        self._closed = True
-        self._begun = True
-        try:
-            self._native.close()
-        finally:
-            if self._on_close:
-                self._on_close()
-            _log.drain()
+        self._close(wait=True)
 
     @property
     def info(self) -> SourceInfo:
@@ -103,6 +95,18 @@ class Run:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def _close(self, wait: bool) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        self._begun = True
+        try:
+            self._native.close()
+        finally:
+            if self._owned is not None:
+                self._owned.close() if wait else self._owned.close_later()
+            _log.drain()
+
     def _begin(self) -> None:
         if self._begun:
             raise Error("this run is over or under way already; call analyze() again", code="cancelled")
@@ -116,10 +120,18 @@ class Run:
                 if line:
                     line.show(result)
                 yield result
+            ended = self._native.report.error
+        except GeneratorExit:
+            raise
+        except BaseException:
+            self._close(wait=False)  # an interruption waits for no adapter
+            raise
         finally:
             if line:
                 line.end()
             self.close()
+        if ended is not None and ended.code != "cancelled":
+            raise ended  # the source failed before its end; what came before has been given
 
 
 class _ProgressLine:
@@ -170,7 +182,7 @@ def start_run(
     keep_frames: bool = False,
     progress: bool | None = None,
     rate: float = 25.0,
-    on_close: Callable[[], None] | None = None,
+    owned: _vidloom.Analyzer | None = None,
 ) -> Run:
     """What ``analyze`` and ``Analyzer.analyze`` have in common."""
     for name, value in (("annotate", annotate), ("report", report)):
@@ -208,7 +220,7 @@ def start_run(
         raise
     finally:
         _log.drain()
-    return Run(started, progress, on_close)
+    return Run(started, progress, owned)
 
 
 def analyze(
@@ -263,5 +275,5 @@ def analyze(
         keep_frames=keep_frames,
         progress=progress,
         rate=rate,
-        on_close=analyzer.close,
+        owned=analyzer,
     )

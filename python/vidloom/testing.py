@@ -156,7 +156,7 @@ def _adapter_rules(broken: _Broken, adapter: Any, pictures: Sequence[Frame]) -> 
 
 def _answers(broken: _Broken, host: AdapterHost, batch: list[Any], ctx: Any, info: AdapterInfo) -> list[Any]:
     answers = _attempt(broken, f"detect() of {len(batch)} item{'s' if len(batch) > 1 else ''}", lambda: host.detect(batch, ctx)) or []
-    for answer, (frame, _, _) in zip(answers, batch, strict=True):
+    for answer, (frame, _, _) in zip(answers, batch, strict=False):
         if isinstance(answer, BaseException):
             broken.add(f"an item was answered with {type(answer).__name__}: {answer}" if not isinstance(answer, Error) else str(answer))
         else:

@@ -10,8 +10,8 @@ import vidloom as vl
 PICTURE = np.full((48, 64, 3), 90, np.uint8)
 
 
-def look(name, **options):
-    return vl.Analyzer({"it": {"adapter": name, **options}}).analyze_frame(PICTURE)["it"]
+def look(adapter, **options):
+    return vl.Analyzer({"it": {"adapter": adapter, **options}}).analyze_frame(PICTURE)["it"]
 
 
 def answering(name, answer, **info):
