@@ -36,8 +36,7 @@ struct Geometry {
   Orientation orientation{};
   ColourTags colour{};
 
-  explicit Geometry(const FrameInfo& info)
-      : crop(info.crop), orientation{info.rotation_degrees, info.mirrored}, colour(info.colour) {}
+  explicit Geometry(const FrameInfo& info) : crop(info.crop), orientation{info.rotation_degrees, info.mirrored}, colour(info.colour) {}
   friend bool operator==(const Geometry& a, const Geometry& b) noexcept {
     const auto key = [](const Geometry& g) {
       return std::tuple(g.crop.left, g.crop.top, g.crop.right, g.crop.bottom, g.orientation.degrees, g.orientation.mirrored,
@@ -191,8 +190,8 @@ Frame Frame::copy_of(PlaneView rgb8, const FrameInfo& info) {
   if (rgb8.size.empty() || !rgb8.data) throw Error(Code::config, "the picture is " + to_text(rgb8.size) + "; use 1x1 or more");
   check_pixels(rgb8.size, "the picture");
   if (std::abs(rgb8.stride) < row) {
-    throw Error(Code::config, "the picture's stride is " + std::to_string(rgb8.stride) + " bytes; use 3 * width = " + std::to_string(row) +
-                                  " or more");
+    throw Error(Code::config,
+                "the picture's stride is " + std::to_string(rgb8.stride) + " bytes; use 3 * width = " + std::to_string(row) + " or more");
   }
   std::shared_ptr<std::byte> bytes = take_pixel_buffer(static_cast<std::size_t>(row) * static_cast<std::size_t>(rgb8.size.height));
   for (int y = 0; y < rgb8.size.height; ++y) {
@@ -295,8 +294,9 @@ Affine Frame::write_tensor(const TensorSpec& spec, std::span<std::byte> slot) co
   if (spec.size.empty()) throw Error(Code::config, "TensorSpec.size is " + to_text(spec.size) + "; use 1x1 or more");
   check_pixels(spec.size, "TensorSpec.size");
   if (slot.size() < slot_bytes(spec)) {
-    throw Error(Code::config, "the slot holds " + std::to_string(slot.size()) + " bytes; a tensor of 3x" + std::to_string(spec.size.height) +
-                                  "x" + std::to_string(spec.size.width) + " needs " + std::to_string(slot_bytes(spec)));
+    throw Error(Code::config, "the slot holds " + std::to_string(slot.size()) + " bytes; a tensor of 3x" +
+                                  std::to_string(spec.size.height) + "x" + std::to_string(spec.size.width) + " needs " +
+                                  std::to_string(slot_bytes(spec)));
   }
   for (const float deviation : spec.std) {
     if (deviation == 0 || !std::isfinite(deviation)) {

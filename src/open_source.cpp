@@ -32,7 +32,8 @@ std::string_view kind_of(std::string_view bytes) noexcept {
   if (has(0, "\xFF\xD8\xFF"sv) || has(0, "\x89PNG\r\n\x1A\n"sv) || has(0, "II*\0"sv) || has(0, "MM\0*"sv)) return "images";
   if (has(0, "RIFF"sv) && has(8, "WEBP"sv) && !animated_webp) return "images";
   // A bitmap's header says its own length, which keeps texts that begin with "BM" out.
-  if (has(0, "BM"sv) && bytes.size() > 17 && (has(14, "\x28\0\0\0"sv) || has(14, "\x6C\0\0\0"sv) || has(14, "\x7C\0\0\0"sv) || has(14, "\x0C\0\0\0"sv))) {
+  if (has(0, "BM"sv) && bytes.size() > 17 &&
+      (has(14, "\x28\0\0\0"sv) || has(14, "\x6C\0\0\0"sv) || has(14, "\x7C\0\0\0"sv) || has(14, "\x0C\0\0\0"sv))) {
     return "images";
   }
   const auto is_space = [](char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; };
@@ -48,10 +49,8 @@ struct Option {
   std::string_view name;
   std::string_view kinds;  ///< sources that know it
 };
-constexpr std::array<Option, 4> path_options{{{"trust", " file segment images "},
-                                              {"max_pixels", " file segment images "},
-                                              {"threads", " file segment "},
-                                              {"rate", " images "}}};
+constexpr std::array<Option, 4> path_options{
+    {{"trust", " file segment images "}, {"max_pixels", " file segment images "}, {"threads", " file segment "}, {"rate", " images "}}};
 
 void check_path_options(const Value& options) {
   const auto wrong = [](const std::string& name, const Value& value, std::string_view fix) {
@@ -92,7 +91,8 @@ class PathSource final : public Source {
       const auto option = std::ranges::find(path_options, name, &Option::name);
       if (option == path_options.end()) continue;
       if (option->kinds.find(" " + std::string(kind) + " ") == std::string_view::npos) {
-        throw Error(Code::config, "source option " + name + " does not apply to " + path_ + (kind == "images" ? ", which is a picture" : ", which is a video"));
+        throw Error(Code::config, "source option " + name + " does not apply to " + path_ +
+                                      (kind == "images" ? ", which is a picture" : ", which is a video"));
       }
       options.set(name, value);
     }
@@ -169,8 +169,8 @@ std::string scheme_of(std::string_view uri) {
   for (char& c : scheme) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
   const auto letter = [](char c) { return c >= 'a' && c <= 'z'; };
   const bool plain = letter(scheme.front()) && std::ranges::all_of(scheme, [letter](char c) {
-    return letter(c) || (c >= '0' && c <= '9') || c == '+' || c == '-' || c == '.' || c == '_';
-  });
+                       return letter(c) || (c >= '0' && c <= '9') || c == '+' || c == '-' || c == '.' || c == '_';
+                     });
   return plain ? scheme : std::string{};
 }
 
@@ -182,7 +182,9 @@ std::string path_of_file_uri(std::string_view uri) {
   if (uri.starts_with("localhost/")) uri.remove_prefix(9);
   if (!uri.starts_with('/')) throw Error(Code::config, "file://" + std::string(uri) + " names another machine; use file:///path");
   std::string path;
-  const auto digit = [](char c) { return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1; };
+  const auto digit = [](char c) {
+    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+  };
   for (std::size_t i = 0; i < uri.size(); ++i) {
     if (uri[i] == '%' && i + 2 < uri.size() && digit(uri[i + 1]) >= 0 && digit(uri[i + 2]) >= 0) {
       path += static_cast<char>(digit(uri[i + 1]) * 16 + digit(uri[i + 2]));
@@ -195,14 +197,14 @@ std::string path_of_file_uri(std::string_view uri) {
 }
 
 [[noreturn]] void throw_not_built(const std::string& uri, std::string_view what) {
-  throw Error(Code::not_built, "source " + in_quotes(redact(uri)) + ": " + std::string(what) + " are not part of Vidloom " VIDLOOM_VERSION
-                                   "; it reads files, segments, pictures, test: and lavfi:");
+  throw Error(Code::not_built, "source " + in_quotes(redact(uri)) + ": " + std::string(what) +
+                                   " are not part of Vidloom " VIDLOOM_VERSION "; it reads files, segments, pictures, test: and lavfi:");
 }
 
 void refuse_options(std::string_view scheme, const Value& options) {
   for (const auto& [name, value] : options.as_object()) {
-    throw Error(Code::config, "source option " + in_quotes(name) + " is not known to " + std::string(scheme) + ": sources; put it into the text after " +
-                                  std::string(scheme) + ":");
+    throw Error(Code::config, "source option " + in_quotes(name) + " is not known to " + std::string(scheme) +
+                                  ": sources; put it into the text after " + std::string(scheme) + ":");
   }
 }
 
@@ -210,7 +212,8 @@ void refuse_options(std::string_view scheme, const Value& options) {
 
 std::unique_ptr<Source> open_source(const std::string& uri, const Value& given) {
   Value options = given.is_null() ? Value::object() : given;
-  if (!options.is_object()) throw Error(Code::config, "the options of a source are " + std::string(options.type_name()) + "; use an object");
+  if (!options.is_object())
+    throw Error(Code::config, "the options of a source are " + std::string(options.type_name()) + "; use an object");
   options.erase("uri");
   std::error_code ignored;
   const bool exists = !uri.empty() && std::filesystem::exists(uri, ignored);

@@ -21,7 +21,11 @@ constexpr std::array<ComponentEntryInfo, 4> component_table{{
 
 OptionInfo number(std::string name, Value fallback, std::string text, std::optional<double> minimum = {},
                   std::optional<double> maximum = {}) {
-  return {.name = std::move(name), .type = "number", .fallback = std::move(fallback), .text = std::move(text), .minimum = minimum,
+  return {.name = std::move(name),
+          .type = "number",
+          .fallback = std::move(fallback),
+          .text = std::move(text),
+          .minimum = minimum,
           .maximum = maximum};
 }
 OptionInfo integer(std::string name, Value fallback, std::string text, std::optional<double> minimum = {},
@@ -103,8 +107,7 @@ std::vector<AdapterDescription> make_table() {
                    integer("max_batch", 32, "most pictures in one batch", 1),
                    number("max_wait", 0.005, "seconds a picture waits for company", 0),
                    of_type("bool", "embedding", false, "put the L2-normalised picture embedding into the answer"),
-                   number("logit_scale", nullptr, "the model's own when not given", 0),
-                   of_type("text", "kind", nullptr, "scene, or logo")},
+                   number("logit_scale", nullptr, "the model's own when not given", 0), of_type("text", "kind", nullptr, "scene, or logo")},
        .raw_score = "cosine of picture and label embedding",
        .example = "vidloom analyze shelf.mp4 --config analyses.json",
        .built = false},
@@ -172,7 +175,8 @@ const AdapterDescription* find_known_adapter(std::string_view name) {
 
 std::pair<std::string, std::string> broken_rule(std::string_view adapter, const Value& options) {
   if (adapter == "people" || adapter == "faces") {
-    if (const Value* scale = options.find("scale"); scale && scale->as_real() <= 1) return {"scale", "is " + scale->dump() + "; use a number above 1, such as 1.05"};
+    if (const Value* scale = options.find("scale"); scale && scale->as_real() <= 1)
+      return {"scale", "is " + scale->dump() + "; use a number above 1, such as 1.05"};
     if (const Value* stride = options.find("stride"); stride && stride->as_integer() % 8 != 0) {
       return {"stride", "is " + stride->dump() + "; use a multiple of 8"};
     }

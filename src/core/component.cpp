@@ -87,12 +87,13 @@ ComponentEntry open_component(std::string_view name, std::string_view needed_for
   void* handle = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
   const char* text = handle ? nullptr : dlerror();
   if (!handle) {
-    throw Error(Code::not_built, sentence_start(name, needed_for) + ", which cannot be loaded: " + (text ? text : path) + "." + install_line(name));
+    throw Error(Code::not_built,
+                sentence_start(name, needed_for) + ", which cannot be loaded: " + (text ? text : path) + "." + install_line(name));
   }
   void* symbol = dlsym(handle, component_entry_name);
   if (!symbol) {
-    throw Error(Code::not_built, sentence_start(name, needed_for) + ", but " + path + " is no component of Vidloom (" + component_entry_name +
-                                     " is missing). Install Vidloom again.");
+    throw Error(Code::not_built, sentence_start(name, needed_for) + ", but " + path + " is no component of Vidloom (" +
+                                     component_entry_name + " is missing). Install Vidloom again.");
   }
   return reinterpret_cast<ComponentEntry>(symbol);
 }

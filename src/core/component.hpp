@@ -19,8 +19,8 @@ class VIDLOOM_API PixelConverter {
   virtual ~PixelConverter();
   struct Request {
     const Frame& frame;
-    Box coded_part;               ///< part of the coded picture to read, in coded pixels; fractions allowed where scaled
-    Size size;                    ///< of the result, still in coded orientation
+    Box coded_part;  ///< part of the coded picture to read, in coded pixels; fractions allowed where scaled
+    Size size;       ///< of the result, still in coded orientation
     ImageSpec::Format format;
   };
   /// Writes size.height * size.width * channels bytes, rows without padding, coded orientation (core turns it upright).
@@ -56,14 +56,14 @@ inline constexpr const char* component_entry_name = "vidloom_component_v0";
 #else
 #define VIDLOOM_COMPONENT_ENTRY vidloom_component_v0
 #endif
-#define VIDLOOM_COMPONENT(registry)                                                                                  \
-  static void vidloom_fill_registry([[maybe_unused]] ::vidloom::Registry& registry);                                 \
-  extern "C" VIDLOOM_API int VIDLOOM_COMPONENT_ENTRY(::vidloom::Registry* all, const char* core_version);            \
-  extern "C" VIDLOOM_API int VIDLOOM_COMPONENT_ENTRY(::vidloom::Registry* all, const char* core_version) {           \
-    if (::std::string_view(core_version) != VIDLOOM_VERSION) return 1;                                               \
-    vidloom_fill_registry(*all);                                                                                     \
-    return 0;                                                                                                        \
-  }                                                                                                                  \
+#define VIDLOOM_COMPONENT(registry)                                                                        \
+  static void vidloom_fill_registry([[maybe_unused]] ::vidloom::Registry& registry);                       \
+  extern "C" VIDLOOM_API int VIDLOOM_COMPONENT_ENTRY(::vidloom::Registry* all, const char* core_version);  \
+  extern "C" VIDLOOM_API int VIDLOOM_COMPONENT_ENTRY(::vidloom::Registry* all, const char* core_version) { \
+    if (::std::string_view(core_version) != VIDLOOM_VERSION) return 1;                                     \
+    vidloom_fill_registry(*all);                                                                           \
+    return 0;                                                                                              \
+  }                                                                                                        \
   static void vidloom_fill_registry([[maybe_unused]] ::vidloom::Registry& registry)
 
 /// Loads (or, in a static build, finds) the component. Single-flight, thread-safe, never unloaded.

@@ -50,7 +50,8 @@ std::optional<AdapterDescription> find_description(std::string_view name) {
 
 bool has_type(const Value& value, std::string_view type) noexcept {
   if (type == "number") return value.is_number();
-  if (type == "integer") return value.is_integer() || (value.is_number() && std::abs(value.as_real()) < 1e15 && std::trunc(value.as_real()) == value.as_real());
+  if (type == "integer")
+    return value.is_integer() || (value.is_number() && std::abs(value.as_real()) < 1e15 && std::trunc(value.as_real()) == value.as_real());
   if (type == "text") return value.is_string();
   if (type == "bool") return value.is_bool();
   if (type == "list") return value.is_array();
@@ -124,7 +125,8 @@ Value checked_options(const AdapterDescription& adapter, const AdapterSpec& spec
   if (!adapter.built) return options;
   for (const OptionInfo& option : adapter.options) {
     if (!options[option.name].is_null()) continue;
-    if (option.required) throw Error(Code::config, prefix + option.name + " is missing; adapter " + in_quotes(adapter.name) + " needs it: " + option.text);
+    if (option.required)
+      throw Error(Code::config, prefix + option.name + " is missing; adapter " + in_quotes(adapter.name) + " needs it: " + option.text);
     if (!option.fallback.is_null()) options.set(option.name, option.fallback);
   }
   return options;
@@ -134,7 +136,8 @@ std::pair<AdapterDescription, Value> checked(const AdapterSpec& spec, std::strin
   if (spec.adapter.empty()) throw Error(Code::config, std::string(field) + " is empty; name an adapter, such as people");
   const std::optional<AdapterDescription> adapter = find_description(spec.adapter);
   if (!adapter) {
-    throw Error(Code::config, std::string(field) + " is " + in_quotes(spec.adapter) + ", which is no known adapter" + hint(spec.adapter, adapter_names()));
+    throw Error(Code::config, std::string(field) + " is " + in_quotes(spec.adapter) + ", which is no known adapter" +
+                                  hint(spec.adapter, adapter_names()));
   }
   Value options = checked_options(*adapter, spec, field);
   if (!adapter->built) {
@@ -169,7 +172,8 @@ RegistryTables& registry_tables() {
                      new (&made->mutex) std::mutex;
                      new (&made->changed) std::condition_variable;
                      for (auto& [name, component] : made->components) {
-                       if (component.state == RegistryTables::Component::State::loading) component.state = RegistryTables::Component::State::known;
+                       if (component.state == RegistryTables::Component::State::loading)
+                         component.state = RegistryTables::Component::State::known;
                      }
                    });
     return made;
@@ -269,7 +273,8 @@ void register_adapter(AdapterDescription description, AdapterFactory factory) {
 
 void register_source(std::string scheme, SourceFactory factory) {
   check_name("source", scheme);
-  if (scheme.size() == 1) throw Error(Code::config, "source name " + in_quotes(scheme) + " is one letter, which reads as a drive; use two or more");
+  if (scheme.size() == 1)
+    throw Error(Code::config, "source name " + in_quotes(scheme) + " is one letter, which reads as a drive; use two or more");
   if (std::ranges::find(own_schemes, scheme) != std::end(own_schemes) || !reserved_scheme(scheme).empty()) {
     throw Error(Code::config, "source name " + in_quotes(scheme) + " is taken by Vidloom's own source; choose another");
   }
@@ -281,7 +286,8 @@ void register_source(std::string scheme, SourceFactory factory) {
 
 void register_sink(std::string name, SinkFactory factory) {
   check_name("sink", name);
-  if (name.size() == 1) throw Error(Code::config, "sink name " + in_quotes(name) + " is one letter, which reads as a drive; use two or more");
+  if (name.size() == 1)
+    throw Error(Code::config, "sink name " + in_quotes(name) + " is one letter, which reads as a drive; use two or more");
   if (std::ranges::find(own_sinks, name) != std::end(own_sinks) || !reserved_sink(name).empty()) {
     throw Error(Code::config, "sink name " + in_quotes(name) + " is taken by Vidloom's own sink; choose another");
   }
@@ -333,7 +339,8 @@ std::unique_ptr<DetectionAdapter> make_adapter(const AdapterSpec& spec) {
   } else if (!adapter.component.empty() && find_known_adapter(adapter.name)) {
     require_component(adapter.component, needed_for(adapter.name));
     factory = registry_tables().component_adapter(adapter.name);
-    if (!factory) throw Error(Code::internal, "the component " + in_quotes(adapter.component) + " brought no adapter " + in_quotes(adapter.name));
+    if (!factory)
+      throw Error(Code::internal, "the component " + in_quotes(adapter.component) + " brought no adapter " + in_quotes(adapter.name));
   } else {
     RegistryTables& tables = registry_tables();
     const std::lock_guard lock(tables.mutex);
@@ -348,7 +355,8 @@ std::unique_ptr<Sink> make_sink(const std::string& uri, const Value& options) {
   const std::size_t colon = std::min(uri.find(':'), uri.size());
   const std::string name = uri.substr(0, colon);
   Value all = options.is_null() ? Value::object() : options;
-  if (!all.is_object()) throw Error(Code::config, "the options of sink " + in_quotes(redact(uri)) + " are " + std::string(all.type_name()) + "; use an object");
+  if (!all.is_object())
+    throw Error(Code::config, "the options of sink " + in_quotes(redact(uri)) + " are " + std::string(all.type_name()) + "; use an object");
   all.set("uri", uri);
   SinkFactory factory;
   if (name == "jsonl") {
@@ -364,9 +372,11 @@ std::unique_ptr<Sink> make_sink(const std::string& uri, const Value& options) {
   }
   if (!factory) {
     if (const std::string_view missing = reserved_sink(name); !missing.empty()) {
-      throw Error(Code::not_built, "sink " + in_quotes(redact(uri)) + ": " + std::string(missing) + " are not part of Vidloom " VIDLOOM_VERSION);
+      throw Error(Code::not_built,
+                  "sink " + in_quotes(redact(uri)) + ": " + std::string(missing) + " are not part of Vidloom " VIDLOOM_VERSION);
     }
-    throw Error(Code::config, "sink " + in_quotes(redact(uri)) + " names no known sink" + hint(name, sink_names()) + " (as in jsonl:out.jsonl)");
+    throw Error(Code::config,
+                "sink " + in_quotes(redact(uri)) + " names no known sink" + hint(name, sink_names()) + " (as in jsonl:out.jsonl)");
   }
   std::unique_ptr<Sink> made = factory(all);
   if (!made) throw Error(Code::output, "the factory of sink " + in_quotes(name) + " made nothing");

@@ -23,8 +23,8 @@ Image Image::make(Size size, ImageSpec::Format format, const Affine& display_fro
   if (size.empty()) {
     throw Error(Code::config, "Image size is " + std::to_string(size.width) + "x" + std::to_string(size.height) + "; use 1x1 or more");
   }
-  const std::size_t count = static_cast<std::size_t>(size.width) * static_cast<std::size_t>(size.height) *
-                            static_cast<std::size_t>(vidloom::channels(format));
+  const std::size_t count =
+      static_cast<std::size_t>(size.width) * static_cast<std::size_t>(size.height) * static_cast<std::size_t>(vidloom::channels(format));
   std::shared_ptr<std::byte> bytes = take_pixel_buffer(count);
   fill({bytes.get(), count});
   return Image(std::make_shared<const Data>(Data{size, format, display_from_image, count, std::move(bytes)}));

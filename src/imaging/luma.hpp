@@ -11,10 +11,10 @@ inline namespace v0 {
 
 /// Luma samples of the first plane.
 struct LumaLayout {
-  int offset = 0;  ///< bytes before the first sample of a row
-  int step = 1;    ///< bytes from sample to sample
-  int bytes = 1;   ///< of a sample, little endian
-  int shift = 0;   ///< right by so many bits to get 8 bits
+  int offset = 0;           ///< bytes before the first sample of a row
+  int step = 1;             ///< bytes from sample to sample
+  int bytes = 1;            ///< of a sample, little endian
+  int shift = 0;            ///< right by so many bits to get 8 bits
   bool full_range = false;  ///< whatever the tags say: JPEG's own formats and greys
 
   /// The plane is the luma: 8 bits, nothing between.

@@ -39,8 +39,7 @@ Orientation::Walk Orientation::walk(Size coded) const noexcept {
   return result;
 }
 
-void Orientation::turn(std::span<const std::byte> picture, Size coded, int channels,
-                       std::span<std::byte> upright_picture) const noexcept {
+void Orientation::turn(std::span<const std::byte> picture, Size coded, int channels, std::span<std::byte> upright_picture) const noexcept {
   const Walk step = walk(coded);
   const Size size = turned(coded);
   std::byte* out = upright_picture.data();

@@ -32,9 +32,7 @@ Table<T> table_of(const TensorSpec& spec, const Encode& encode) noexcept {
 struct Covered {
   int begin, end;
 };
-Covered covered(int offset, int resized, int slot) noexcept {
-  return {std::clamp(offset, 0, slot), std::clamp(offset + resized, 0, slot)};
-}
+Covered covered(int offset, int resized, int slot) noexcept { return {std::clamp(offset, 0, slot), std::clamp(offset + resized, 0, slot)}; }
 
 template <class T>
 void fill(std::span<const std::byte> rgb8, const Orientation& orientation, const SlotPlace& place, Size size, const Table<T>& table,

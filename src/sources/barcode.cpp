@@ -130,7 +130,7 @@ std::optional<std::uint32_t> read_shape(const std::vector<std::uint8_t>& grey, S
 
 }  // namespace
 
-std::array<bool, static_cast<std::size_t>(Barcode::columns * Barcode::rows)> Barcode::cells(std::uint32_t number) noexcept {
+std::array<bool, static_cast<std::size_t>(Barcode::columns* Barcode::rows)> Barcode::cells(std::uint32_t number) noexcept {
   const std::uint64_t bits = std::uint64_t{number} << 16 | checksum(number);
   std::array<bool, static_cast<std::size_t>(columns * rows)> white{};
   for (int row = 0; row < rows; ++row) {

@@ -7,8 +7,8 @@
 #include <vidloom/core/export.hpp>
 
 #include <array>
-#include <cstdint>
 #include <cstddef>
+#include <cstdint>
 
 namespace vidloom {
 inline namespace v0 {
@@ -17,7 +17,7 @@ struct Barcode {
   static constexpr int data_columns = 12, data_rows = 4;
   static constexpr int columns = data_columns + 4, rows = data_rows + 4;  ///< with both borders
   /// \return whether each cell is white, row by row, borders included.
-  VIDLOOM_API static std::array<bool, static_cast<std::size_t>(columns * rows)> cells(std::uint32_t number) noexcept;
+  VIDLOOM_API static std::array<bool, static_cast<std::size_t>(columns* rows)> cells(std::uint32_t number) noexcept;
 };
 
 }  // namespace v0

@@ -21,7 +21,7 @@ inline namespace v0 {
 namespace {
 
 constexpr std::int64_t most_pixels = std::int64_t{1} << 27;
-constexpr std::uint64_t most_frames = std::uint64_t{1} << 32;  // what the barcode can number
+constexpr std::uint64_t most_frames = std::uint64_t{1} << 32;          // what the barcode can number
 constexpr std::int64_t longest = std::int64_t{200} * 365 * 24 * 3600;  // seconds of media time that nanoseconds surely hold
 
 /// One colour in BT.601, limited range.
@@ -30,14 +30,23 @@ struct Yuv {
 };
 constexpr Yuv black{16, 128, 128}, white{235, 128, 128};
 /// Bars of 75 % (ITU-R BT.471): white, yellow, cyan, green, magenta, red, blue, black.
-constexpr std::array<Yuv, 8> bars{{{180, 128, 128}, {162, 44, 142}, {131, 156, 44}, {112, 72, 58},
-                                   {84, 184, 198}, {65, 100, 212}, {35, 212, 114}, black}};
+constexpr std::array<Yuv, 8> bars{
+    {{180, 128, 128}, {162, 44, 142}, {131, 156, 44}, {112, 72, 58}, {84, 184, 198}, {65, 100, 212}, {35, 212, 114}, black}};
 
 /// 3 x 5 dots a glyph, a row in three bits from the top.
 constexpr std::string_view glyph_names = "0123456789:.";
-constexpr std::array<std::array<std::uint8_t, 5>, 12> glyphs{{{7, 5, 5, 5, 7}, {2, 6, 2, 2, 7}, {7, 1, 7, 4, 7}, {7, 1, 7, 1, 7},
-                                                              {5, 5, 7, 1, 1}, {7, 4, 7, 1, 7}, {7, 4, 7, 5, 7}, {7, 1, 1, 1, 1},
-                                                              {7, 5, 7, 5, 7}, {7, 5, 7, 1, 7}, {0, 2, 0, 2, 0}, {0, 0, 0, 0, 2}}};
+constexpr std::array<std::array<std::uint8_t, 5>, 12> glyphs{{{7, 5, 5, 5, 7},
+                                                              {2, 6, 2, 2, 7},
+                                                              {7, 1, 7, 4, 7},
+                                                              {7, 1, 7, 1, 7},
+                                                              {5, 5, 7, 1, 1},
+                                                              {7, 4, 7, 1, 7},
+                                                              {7, 4, 7, 5, 7},
+                                                              {7, 1, 1, 1, 1},
+                                                              {7, 5, 7, 5, 7},
+                                                              {7, 5, 7, 1, 7},
+                                                              {0, 2, 0, 2, 0},
+                                                              {0, 0, 0, 0, 2}}};
 
 /// yuv420p planes in one buffer.
 struct Canvas {
@@ -191,8 +200,8 @@ class TestPattern final : public Source {
     const Layout& at = layout_;
 
     // A width in two seconds, there and back, whatever the rate; seen against every bar by its two colours.
-    const std::uint64_t step = static_cast<std::uint64_t>(std::max<std::int64_t>(
-        1, at.travel * options_.rate.den / std::max<std::int64_t>(1, 2 * options_.rate.num)));
+    const std::uint64_t step = static_cast<std::uint64_t>(
+        std::max<std::int64_t>(1, at.travel * options_.rate.den / std::max<std::int64_t>(1, 2 * options_.rate.num)));
     const std::uint64_t way = number * step % (2 * static_cast<std::uint64_t>(at.travel));
     const int x = static_cast<int>(std::min(way, 2 * static_cast<std::uint64_t>(at.travel) - way)) & ~1;
     const int border = std::max(2, (at.square / 4) & ~1);
@@ -298,7 +307,8 @@ std::unique_ptr<Source> test_pattern(const TestPatternOptions& options) {
   const auto [width, height] = options.size;
   const std::string size = std::to_string(width) + "x" + std::to_string(height);
   if (width < 160 || height < 32) throw bad("size", size, "160x32 or more");
-  if (static_cast<std::int64_t>(width) * height > most_pixels) throw bad("size", size, "at most " + std::to_string(most_pixels) + " pixels");
+  if (static_cast<std::int64_t>(width) * height > most_pixels)
+    throw bad("size", size, "at most " + std::to_string(most_pixels) + " pixels");
   const auto [num, den] = options.rate;
   constexpr std::int64_t most = std::numeric_limits<std::int32_t>::max();
   if (num < 1 || den < 1 || num > most || den > most) {

@@ -118,7 +118,8 @@ TEST_CASE("display_from_luma leads each luma pixel to where the upright picture 
         const PlaneView luma = frame.luma();
         for (int y = 0; y < luma.size.height; ++y) {
           for (int x = 0; x < luma.size.width; ++x) {
-            const Box box = map_box(frame.display_from_luma(), {static_cast<float>(x), static_cast<float>(y), static_cast<float>(x + 1), static_cast<float>(y + 1)});
+            const Box box = map_box(frame.display_from_luma(),
+                                    {static_cast<float>(x), static_cast<float>(y), static_cast<float>(x + 1), static_cast<float>(y + 1)});
             CHECK(box.width() == 1);
             CHECK(box.height() == 1);
             const std::size_t at = static_cast<std::size_t>(static_cast<int>(box.y1) * frame.size().width + static_cast<int>(box.x1));
@@ -291,14 +292,20 @@ TEST_CASE("a set-up mistake names the field, the value and the fix") {
   CHECK(message([&] { picture.frame(turned(0, false, {.left = -1})); }).find("FrameInfo.crop") != std::string::npos);
   CHECK(message([&] { Frame::adopt({}, "gray", {}, nullptr); }).find("0 planes") != std::string::npos);
   CHECK(message([&] { Frame::adopt({&plane, 1}, "", {}, nullptr); }).find("pixel format") != std::string::npos);
-  CHECK(message([&] { Frame::copy_of({picture.bytes.data(), 5, {2, 1}}, {}); }).find("stride is 5 bytes; use 3 * width = 6") != std::string::npos);
+  CHECK(message([&] {
+          Frame::copy_of({picture.bytes.data(), 5, {2, 1}}, {});
+        }).find("stride is 5 bytes; use 3 * width = 6") != std::string::npos);
   CHECK(message([&] { Frame::copy_of({picture.bytes.data(), 5, {0, 1}}, {}); }).find("0x1") != std::string::npos);
   CHECK(message([&] { picture.frame().image({.size = {-1, 5}}); }).find("-1x5") != std::string::npos);
   CHECK(message([&] { picture.frame().image({.size = {1 << 20, 1 << 20}}); }).find("at most") != std::string::npos);
   std::array<std::byte, 11> slot;
-  CHECK(message([&] { picture.frame().write_tensor({.size = {2, 2}, .dtype = TensorSpec::DType::u8}, slot); }).find("needs 12") != std::string::npos);
+  CHECK(message([&] {
+          picture.frame().write_tensor({.size = {2, 2}, .dtype = TensorSpec::DType::u8}, slot);
+        }).find("needs 12") != std::string::npos);
   CHECK(message([&] { picture.frame().write_tensor({}, slot); }).find("TensorSpec.size is 0x0") != std::string::npos);
-  CHECK(message([&] { picture.frame().write_tensor({.size = {1, 1}, .std = {1, 0, 1}, .dtype = TensorSpec::DType::f16}, slot); }).find("TensorSpec.std") != std::string::npos);
+  CHECK(message([&] {
+          picture.frame().write_tensor({.size = {1, 1}, .std = {1, 0, 1}, .dtype = TensorSpec::DType::f16}, slot);
+        }).find("TensorSpec.std") != std::string::npos);
   CHECK(code_of([&] { picture.frame().write_tensor({.size = {1, 1}, .device = Device{0}}, slot); }) == Code::not_built);
 }
 

@@ -89,7 +89,8 @@ TEST_CASE("a turned picture is upright in its slot, and boxes find back") {
       const Affine map = frame.write_tensor({.size = {5, 5}, .dtype = TensorSpec::DType::u8}, std::as_writable_bytes(std::span(slot)));
       for (int y = 0; y < 5; ++y) {
         for (int x = 0; x < 5; ++x) {
-          const Box box = map_box(map, {static_cast<float>(x), static_cast<float>(y), static_cast<float>(x + 1), static_cast<float>(y + 1)});
+          const Box box =
+              map_box(map, {static_cast<float>(x), static_cast<float>(y), static_cast<float>(x + 1), static_cast<float>(y + 1)});
           for (int c = 0; c < 3; ++c) {
             const auto at = static_cast<std::size_t>((static_cast<int>(box.y1) * frame.size().width + static_cast<int>(box.x1)) * 3 + c);
             CHECK(slot[static_cast<std::size_t>((c * 5 + y) * 5 + x)] == std::to_integer<int>(upright.bytes()[at]));

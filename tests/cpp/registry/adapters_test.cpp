@@ -41,7 +41,8 @@ struct Nothing final : DetectionAdapter {
 TEST_CASE("a wrong option is named with its value and a fix") {
   CHECK(checked("people", R"({"scale": 0.9})") == "config: scale is 0.9; use a number of 1.0 or more (adapter 'people')");
   CHECK(checked("people", R"({"scale": 1})") == "config: scale is 1; use a number above 1, such as 1.05 (adapter 'people')");
-  CHECK(checked("people", R"({"stride": 12})", "analyses.gate.adapter") == "config: analyses.gate.stride is 12; use a multiple of 8 (adapter 'people')");
+  CHECK(checked("people", R"({"stride": 12})", "analyses.gate.adapter") ==
+        "config: analyses.gate.stride is 12; use a multiple of 8 (adapter 'people')");
   CHECK(checked("people", R"({"stride": 8.5})") == "config: stride is 8.5; use a whole number (adapter 'people')");
   CHECK(checked("people", R"({"scalee": 1.1})") == "config: scalee is no option of adapter 'people'; did you mean 'scale'?");
   CHECK(checked("people", R"({"scale": "1.1"})") == "config: scale is \"1.1\"; use a number (adapter 'people')");
@@ -70,7 +71,8 @@ TEST_CASE("adapters of a later version are known by name and options") {
     CHECK(complaint([&] { make_adapter(spec(name)); }) == text);
   }
   CHECK(checked("clip", R"({"model": "m", "labels": []})").starts_with("config: labels is an empty list"));
-  CHECK(checked("clip", R"({"model": "m", "scoring": "soft"})") == "config: scoring is \"soft\"; use one of calibrated, softmax (adapter 'clip')");
+  CHECK(checked("clip", R"({"model": "m", "scoring": "soft"})") ==
+        "config: scoring is \"soft\"; use one of calibrated, softmax (adapter 'clip')");
   CHECK(checked("logos", R"({"refrences": "x"})") == "config: refrences is no option of adapter 'logos'; did you mean 'references'?");
 }
 
@@ -112,7 +114,8 @@ TEST_CASE("a registered adapter is made with its options and found in the list")
   CHECK(adapter_description("mine").any_option);
 
   AdapterDescription described{.name = "mine", .summary = "s", .kind = "visual"};
-  described.options = {{.name = "level", .type = "integer", .fallback = 3, .minimum = 1}, {.name = "path", .type = "text", .text = "where", .required = true}};
+  described.options = {{.name = "level", .type = "integer", .fallback = 3, .minimum = 1},
+                       {.name = "path", .type = "text", .text = "where", .required = true}};
   register_adapter(described, [&seen](const Value& options) {
     seen = options;
     return std::make_unique<Nothing>();
@@ -145,11 +148,13 @@ TEST_CASE("names that cannot be registered") {
 
 TEST_CASE("sinks are made by name") {
   CHECK(make_sink("null") != nullptr);
-  CHECK(complaint([] { make_sink("jsnl:out"); }) == "config: sink 'jsnl:out' names no known sink; did you mean 'jsonl'? (as in jsonl:out.jsonl)");
+  CHECK(complaint([] { make_sink("jsnl:out"); }) ==
+        "config: sink 'jsnl:out' names no known sink; did you mean 'jsonl'? (as in jsonl:out.jsonl)");
   CHECK(complaint([] { make_sink("hls:out/live"); }).starts_with("not_built: sink 'hls:out/live': live sinks are not part of Vidloom"));
   CHECK_FALSE(holds(complaint([] { make_sink("rtmp://user:secret@host/live"); }), "secret"));
   CHECK(complaint([] { make_sink("jsonl"); }) == "config: sink jsonl names no file; use jsonl:out.jsonl, or jsonl:- for standard output");
-  CHECK(complaint([] { make_sink("jsonl:/tmp/x", Value::parse(R"({"overwite": true})")); }) == "config: option overwite of sink jsonl is not known; did you mean overwrite?");
+  CHECK(complaint([] { make_sink("jsonl:/tmp/x", Value::parse(R"({"overwite": true})")); }) ==
+        "config: option overwite of sink jsonl is not known; did you mean overwrite?");
   Value seen;
   register_sink("mine", [&seen](const Value& options) {
     seen = options;

@@ -142,8 +142,8 @@ class Elsewhere {
   std::string run(const std::string& test_case, const std::string& environment = "") const {
     const std::string self = fs::read_symlink("/proc/self/exe").string();
     const fs::path out = folder_ / "answer";
-    const std::string command = "LD_LIBRARY_PATH='" + folder_.string() + "' VIDLOOM_TEST_ANSWER='" + out.string() + "' " + environment + " '" + self +
-                                "' --no-skip --test-case='" + test_case + "' > '" + (folder_ / "log").string() + "' 2>&1";
+    const std::string command = "LD_LIBRARY_PATH='" + folder_.string() + "' VIDLOOM_TEST_ANSWER='" + out.string() + "' " + environment +
+                                " '" + self + "' --no-skip --test-case='" + test_case + "' > '" + (folder_ / "log").string() + "' 2>&1";
     REQUIRE(std::system(command.c_str()) == 0);
     std::ifstream file(out);
     return {std::istreambuf_iterator<char>(file), {}};
@@ -165,16 +165,17 @@ TEST_CASE("[child] need the ffmpeg component" * doctest::skip()) {
 TEST_CASE("a missing component is answered by name, place and install line") {
   const Elsewhere elsewhere;
   const std::string text = elsewhere.run("*need the ffmpeg component*", "VIDLOOM_COMPONENT_PATH=/nowhere:/neither");
-  const std::string want = "not_built: source 'x' needs the component 'ffmpeg': libvidloom_ffmpeg.so is not in " + elsewhere.folder().string() +
-                           ", /nowhere, /neither. Install it: apt-get install ";
-  CHECK(text.find(want) == 0);                                  // without loading
+  const std::string want = "not_built: source 'x' needs the component 'ffmpeg': libvidloom_ffmpeg.so is not in " +
+                           elsewhere.folder().string() + ", /nowhere, /neither. Install it: apt-get install ";
+  CHECK(text.find(want) == 0);                                   // without loading
   CHECK(text.find(want, text.find('\n')) != std::string::npos);  // and when loading
   CHECK(holds(text, "pip install"));
 }
 
 TEST_CASE("VIDLOOM_COMPONENT_PATH is searched after libvidloom's own folder") {
   const Elsewhere elsewhere;
-  CHECK(elsewhere.run("*need the ffmpeg component*", "VIDLOOM_COMPONENT_PATH=/nowhere::'" + elsewhere.home().string() + "'") == "fine\nfine\n");
+  CHECK(elsewhere.run("*need the ffmpeg component*", "VIDLOOM_COMPONENT_PATH=/nowhere::'" + elsewhere.home().string() + "'") ==
+        "fine\nfine\n");
 }
 
 TEST_CASE("a component that cannot be loaded is answered with the loader's text") {

@@ -83,7 +83,8 @@ TEST_CASE("a source that comes after its name is found when it is opened") {
 TEST_CASE("schemes: unknown, of later versions, webcams") {
   CHECK(opening("tset:size=640x360") == "config: source 'tset:size=640x360' has the unknown scheme 'tset'; did you mean 'test:'?");
   CHECK(holds(opening("zzzzzzzz:x"), "use a path, or one of file:, lavfi:, test:"));
-  for (const std::string uri : {"rtmp://127.0.0.1/live", "rtsp://camera/stream", "srt://:9000", "https://host/a.m3u8", "udp://239.0.0.1:1234", "0", "/dev/video0"}) {
+  for (const std::string uri : {"rtmp://127.0.0.1/live", "rtsp://camera/stream", "srt://:9000", "https://host/a.m3u8",
+                                "udp://239.0.0.1:1234", "0", "/dev/video0"}) {
     CAPTURE(uri);
     CHECK(opening(uri).starts_with("not_built: source '" + redact(uri) + "'"));
   }

@@ -52,7 +52,8 @@ Image pasted(const Image& inner, Size size, int x, int y, int grey) {
   return Image::make(size, ImageSpec::Format::gray8, {}, [&](std::span<std::byte> out) {
     std::ranges::fill(out, static_cast<std::byte>(grey));
     for (int row = 0; row < inner.size().height; ++row) {
-      std::memcpy(out.data() + (y + row) * size.width + x, inner.bytes().data() + row * inner.stride(), static_cast<std::size_t>(inner.size().width));
+      std::memcpy(out.data() + (y + row) * size.width + x, inner.bytes().data() + row * inner.stride(),
+                  static_cast<std::size_t>(inner.size().width));
     }
   });
 }
@@ -62,8 +63,8 @@ Image scaled(const Image& image, Size size) {
   return Image::make(size, ImageSpec::Format::gray8, {}, [&](std::span<std::byte> out) {
     for (int y = 0; y < size.height; ++y) {
       for (int x = 0; x < size.width; ++x) {
-        out[static_cast<std::size_t>(y * size.width + x)] =
-            image.bytes()[static_cast<std::size_t>(y * image.size().height / size.height * image.size().width + x * image.size().width / size.width)];
+        out[static_cast<std::size_t>(y * size.width + x)] = image.bytes()[static_cast<std::size_t>(
+            y * image.size().height / size.height * image.size().width + x * image.size().width / size.width)];
       }
     }
   });
@@ -201,7 +202,8 @@ TEST_CASE("the barcode is found in a screenshot, scaled, in colour order and dim
   for (const auto& [low, high] : {std::pair{0, 120}, std::pair{140, 255}, std::pair{60, 160}}) {
     CAPTURE(low);
     const Image dim = Image::make(clean.size(), ImageSpec::Format::gray8, {}, [&](std::span<std::byte> out) {
-      for (std::size_t i = 0; i < out.size(); ++i) out[i] = static_cast<std::byte>(low + (high - low) * std::to_integer<int>(clean.bytes()[i]) / 255);
+      for (std::size_t i = 0; i < out.size(); ++i)
+        out[i] = static_cast<std::byte>(low + (high - low) * std::to_integer<int>(clean.bytes()[i]) / 255);
     });
     CHECK(read_barcode(dim) == 125);
   }
@@ -235,9 +237,8 @@ TEST_CASE("a damaged, missing or cut barcode is not guessed") {
   CHECK_FALSE(read_barcode(changed(0, top, 64, size.height, 128)));
   CHECK_FALSE(read_barcode(changed(0, 0, size.width, size.height, 0)));
   CHECK_FALSE(read_barcode(changed(0, 0, size.width, size.height, 255)));
-  const Image top_half = Image::make({size.width, size.height - 40}, ImageSpec::Format::gray8, {}, [&](std::span<std::byte> out) {
-    std::ranges::copy(clean.bytes().first(out.size()), out.begin());
-  });
+  const Image top_half = Image::make({size.width, size.height - 40}, ImageSpec::Format::gray8, {},
+                                     [&](std::span<std::byte> out) { std::ranges::copy(clean.bytes().first(out.size()), out.begin()); });
   CHECK_FALSE(read_barcode(top_half));
   // Noise has no barcode in it.
   std::uint32_t state = 1;
@@ -252,15 +253,17 @@ TEST_CASE("a damaged, missing or cut barcode is not guessed") {
 TEST_CASE("any 32-bit number comes back") {
   std::uint32_t number = 0;
   for (int round = 0; round < 500; ++round) {
-    const Image image = Image::make({Barcode::columns * 3 + 8, Barcode::rows * 3 + 8}, ImageSpec::Format::gray8, {}, [&](std::span<std::byte> out) {
-      const auto cells = Barcode::cells(number);
-      std::ranges::fill(out, std::byte{0});
-      for (int y = 0; y < Barcode::rows * 3; ++y) {
-        for (int x = 0; x < Barcode::columns * 3; ++x) {
-          out[static_cast<std::size_t>((y + 4) * (Barcode::columns * 3 + 8) + x + 4)] = cells[static_cast<std::size_t>(y / 3 * Barcode::columns + x / 3)] ? std::byte{255} : std::byte{0};
-        }
-      }
-    });
+    const Image image =
+        Image::make({Barcode::columns * 3 + 8, Barcode::rows * 3 + 8}, ImageSpec::Format::gray8, {}, [&](std::span<std::byte> out) {
+          const auto cells = Barcode::cells(number);
+          std::ranges::fill(out, std::byte{0});
+          for (int y = 0; y < Barcode::rows * 3; ++y) {
+            for (int x = 0; x < Barcode::columns * 3; ++x) {
+              out[static_cast<std::size_t>((y + 4) * (Barcode::columns * 3 + 8) + x + 4)] =
+                  cells[static_cast<std::size_t>(y / 3 * Barcode::columns + x / 3)] ? std::byte{255} : std::byte{0};
+            }
+          }
+        });
     REQUIRE(read_barcode(image) == number);
     number = round == 0 ? 0xFFFFFFFFU : number * 1664525U + 1013904223U;
   }
@@ -280,7 +283,8 @@ TEST_CASE("the barcode survives x264 at crf 35, scaled by 0.5 to 2") {
     std::ofstream raw(folder / "raw.yuv", std::ios::binary);
     while (const auto frame = pattern.next()) {
       for (const PlaneView& plane : frame->planes()) {
-        for (int y = 0; y < plane.size.height; ++y) raw.write(reinterpret_cast<const char*>(plane.data + y * plane.stride), plane.size.width);
+        for (int y = 0; y < plane.size.height; ++y)
+          raw.write(reinterpret_cast<const char*>(plane.data + y * plane.stride), plane.size.width);
       }
     }
   }
