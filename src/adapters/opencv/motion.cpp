@@ -125,10 +125,10 @@ class Motion final : public DetectionAdapter {
   static void keep_only(std::span<const Box> regions, const Affine& small_from_display, cv::Mat& moving) {
     cv::Mat wanted = cv::Mat::zeros(moving.size(), CV_8UC1);
     for (const Box& region : regions) {
-      const Box box = map_box(small_from_display, region);
+      const Box box = clip(map_box(small_from_display, region), {moving.cols, moving.rows});
       const cv::Rect part(cv::Point(static_cast<int>(std::floor(box.x1)), static_cast<int>(std::floor(box.y1))),
                           cv::Point(static_cast<int>(std::ceil(box.x2)), static_cast<int>(std::ceil(box.y2))));
-      wanted(part & cv::Rect({}, moving.size())).setTo(255);
+      wanted(part).setTo(255);
     }
     cv::bitwise_and(moving, wanted, moving);
   }

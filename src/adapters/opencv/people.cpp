@@ -143,9 +143,9 @@ class People final : public DetectionAdapter {
     const Affine gray_from_display = inverse(display_from_gray);
     cv::Rect part;
     for (const Box& region : regions) {
-      const Box box = map_box(gray_from_display, region);
+      const Box box = clip(map_box(gray_from_display, region), {picture.width, picture.height});
       const int x = static_cast<int>(std::floor(box.x1)), y = static_cast<int>(std::floor(box.y1));
-      part |= cv::Rect(x, y, static_cast<int>(std::ceil(box.x2)) - x, static_cast<int>(std::ceil(box.y2)) - y) & all;
+      part |= cv::Rect(x, y, static_cast<int>(std::ceil(box.x2)) - x, static_cast<int>(std::ceil(box.y2)) - y);
     }
     const int side = std::max(window_width, part.width / 4), above = std::max(window_height, part.height / 4);
     return cv::Rect(part.x - side, part.y - above, part.width + 2 * side, part.height + 2 * above) & all;
