@@ -135,7 +135,7 @@ SCRIPTS = {
         0,
     ),
     "registered things are kept": (
-        "class S(vl.Source):\n    def read(self): return None\nvl.register_source('mine', S); vl.register_sink('mine', lambda: Sink(int)); vl.analyze('mine:', 'quick').run()",
+        "class S(vl.Source):\n    n = 3\n    def read(self):\n        self.n -= 1\n        return PICTURE if self.n >= 0 else None\nvl.register_source('mine', S); vl.register_sink('mine', lambda: Sink(int)); vl.analyze('mine:', 'quick').run()",
         0,
     ),
     "adapter logs at the end": ("vl.analyze(MANY[:3], 'quick', progress=True).run()", 0),
