@@ -52,7 +52,7 @@ AdapterDescription people_like(std::string name, std::string summary, std::strin
           .summary = std::move(summary),
           .kind = std::move(kind),
           .component = "opencv",
-          .options = {number("scale", 1.05, "step between pyramid levels, above 1; more is faster and coarser", 1.0),
+          .options = {number("scale", 1.05, "step between pyramid levels, above 1; more is faster and coarser"),
                       integer("stride", 8, "window step in pixels, a multiple of 8", 8),
                       integer("largest", 0, "longest side in pixels of the picture the search runs on; 0: full size", 0)},
           .raw_score = std::move(raw_score),
@@ -175,11 +175,10 @@ const AdapterDescription* find_known_adapter(std::string_view name) {
 
 std::pair<std::string, std::string> broken_rule(std::string_view adapter, const Value& options) {
   if (adapter == "people" || adapter == "faces") {
-    if (const Value* scale = options.find("scale"); scale && scale->as_real() <= 1)
-      return {"scale", "is " + scale->dump() + "; use a number above 1, such as 1.05"};
-    if (const Value* stride = options.find("stride"); stride && stride->as_integer() % 8 != 0) {
-      return {"stride", "is " + stride->dump() + "; use a multiple of 8"};
-    }
+    const Value& scale = options["scale"];
+    if (!scale.is_null() && scale.as_real() <= 1) return {"scale", "is " + scale.dump() + "; use a number above 1, such as 1.05"};
+    const Value& stride = options["stride"];
+    if (!stride.is_null() && stride.as_integer() % 8 != 0) return {"stride", "is " + stride.dump() + "; use a multiple of 8"};
   }
   if (adapter == "clip") {
     const Value* labels = options.find("labels");

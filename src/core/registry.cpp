@@ -69,7 +69,9 @@ std::string_view type_words(std::string_view type) noexcept {
   return "a value";
 }
 
-std::string bound_text(double bound) { return Value(bound).dump(); }
+std::string bound_text(double bound) {
+  return std::trunc(bound) == bound ? std::to_string(static_cast<std::int64_t>(bound)) : Value(bound).dump();
+}
 
 /// \return what is wrong with the value, such as "is 99; use a whole number from 1 to 16", or "".
 std::string complaint(const OptionInfo& option, const Value& value) {
@@ -77,7 +79,7 @@ std::string complaint(const OptionInfo& option, const Value& value) {
   if (!has_type(value, option.type)) return is + std::string(type_words(option.type));
   if (value.is_number() && option.type != "any") {
     const double number = value.as_real();
-    const bool fits = !(number < option.minimum.value_or(number)) && !(number > option.maximum.value_or(number)) && number == number;
+    const bool fits = std::isfinite(number) && number >= option.minimum.value_or(number) && number <= option.maximum.value_or(number);
     if (!fits) {
       std::string range;
       if (option.minimum && option.maximum) {

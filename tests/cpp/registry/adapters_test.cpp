@@ -39,7 +39,7 @@ struct Nothing final : DetectionAdapter {
 }  // namespace
 
 TEST_CASE("a wrong option is named with its value and a fix") {
-  CHECK(checked("people", R"({"scale": 0.9})") == "config: scale is 0.9; use a number of 1.0 or more (adapter 'people')");
+  CHECK(checked("people", R"({"scale": 0.9})") == "config: scale is 0.9; use a number above 1, such as 1.05 (adapter 'people')");
   CHECK(checked("people", R"({"scale": 1})") == "config: scale is 1; use a number above 1, such as 1.05 (adapter 'people')");
   CHECK(checked("people", R"({"stride": 12})", "analyses.gate.adapter") ==
         "config: analyses.gate.stride is 12; use a multiple of 8 (adapter 'people')");
@@ -48,10 +48,11 @@ TEST_CASE("a wrong option is named with its value and a fix") {
   CHECK(checked("people", R"({"scale": "1.1"})") == "config: scale is \"1.1\"; use a number (adapter 'people')");
   CHECK(checked("people", R"([1])") == "config: options is a list; use an object (adapter 'people')");
   CHECK(holds(checked("people", R"({"zzzzzz": 1})"), "use one of scale, stride, largest"));
-  CHECK(checked("visual", R"({"colors": 17})") == "config: colors is 17; use a whole number from 1.0 to 16.0 (adapter 'visual')");
-  CHECK(checked("motion", R"({"min_area": 2})") == "config: min_area is 2; use a number from 0.0 to 1.0 (adapter 'motion')");
-  CHECK(holds(checked("motion", R"({"history": 0})"), "history is 0; use a whole number of 1.0 or more"));
+  CHECK(checked("visual", R"({"colors": 17})") == "config: colors is 17; use a whole number from 1 to 16 (adapter 'visual')");
+  CHECK(checked("motion", R"({"min_area": 2})") == "config: min_area is 2; use a number from 0 to 1 (adapter 'motion')");
+  CHECK(holds(checked("motion", R"({"history": 0})"), "history is 0; use a whole number of 1 or more"));
   CHECK(checked("visual", R"({"colors": null})") == "fine");
+  CHECK(checked("people", R"({"scale": null, "stride": null})") == "fine");
   CHECK(checked("visual", R"({"colors": 4.0})") == "fine");
 }
 
