@@ -206,6 +206,7 @@ void Host::work(DetectionAdapter& adapter) {
       }
       const SteadyTime company = oldest + info_.max_wait;
       if (company > now() && company < deadline) {
+        batch.clear();  // else a job given up meanwhile would end here, with the lock held
         ++idle_;
         work_.wait_until(lock, company);
         --idle_;
