@@ -93,6 +93,7 @@ Value adapters_value() {
   return all;
 }
 
-const Command adapters_command{"adapters", "[NAME] [--json]", "Shows what can be looked for, with options and units", notes, flags, 0, 1, run};
+const Command adapters_command{"adapters", "[NAME] [--json]", "Shows what can be looked for, with options and units", notes, flags, 0, 1,
+                               run};
 
 }  // namespace vidloom::cli

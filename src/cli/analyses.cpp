@@ -119,7 +119,8 @@ Value read_value(std::string_view text, std::string_view option, const OptionInf
 }
 
 void set_option(Value& analyses, const std::string& assignment, bool from_file) {
-  const std::string shape = fmt::format("--set {}: use NAME.OPTION=VALUE, such as {}.every=0.5", assignment, analyses.as_object().front().first);
+  const std::string shape =
+      fmt::format("--set {}: use NAME.OPTION=VALUE, such as {}.every=0.5", assignment, analyses.as_object().front().first);
   const std::size_t equals = assignment.find('=');
   if (equals == std::string::npos) refuse(shape);
   const std::string_view target = std::string_view(assignment).substr(0, equals);
@@ -147,8 +148,8 @@ void set_short(Value& analyses, const Arguments& arguments, std::string_view fla
                        fmt::join(names_in(analyses), ", "), option));
   }
   if (having.size() > 1) {
-    refuse(fmt::format("{} {}: {} analyses have it ({}); say which with --set {}.{}={}", flag, *text, having.size(), fmt::join(having, ", "),
-                       having.front(), option, *text));
+    refuse(fmt::format("{} {}: {} analyses have it ({}); say which with --set {}.{}={}", flag, *text, having.size(),
+                       fmt::join(having, ", "), having.front(), option, *text));
   }
   set_option(analyses, fmt::format("{}.{}={}", having.front(), option, *text), from_file);
 }

@@ -144,7 +144,8 @@ void check_mode(const Arguments& arguments) {
   const std::string mode = arguments.value("--mode").value_or("auto");
   if (mode == "auto" || mode == "complete") return;
   if (mode == "live") {
-    throw Error(Code::not_built, "--mode live: the engine for live streams is not in this version of Vidloom; use --mode complete for files");
+    throw Error(Code::not_built,
+                "--mode live: the engine for live streams is not in this version of Vidloom; use --mode complete for files");
   }
   throw Error(Code::config, fmt::format("--mode {}: use auto, live or complete", mode));
 }
@@ -163,11 +164,13 @@ std::vector<std::string> names_of(const Arguments& arguments) {
   std::vector<std::string> names = arguments.values("--name");
   if (!names.empty()) {
     if (names.size() != sources.size()) {
-      throw Error(Code::config, fmt::format("--name is given {} times for {} sources; give one per source, in their order", names.size(), sources.size()));
+      throw Error(Code::config, fmt::format("--name is given {} times for {} sources; give one per source, in their order", names.size(),
+                                            sources.size()));
     }
     for (std::size_t i = 0; i < names.size(); ++i) {
       if (names[i].empty()) throw Error(Code::config, "--name is empty; give the stream a name");
-      if (std::find(names.begin(), names.begin() + static_cast<std::ptrdiff_t>(i), names[i]) != names.begin() + static_cast<std::ptrdiff_t>(i)) {
+      if (std::find(names.begin(), names.begin() + static_cast<std::ptrdiff_t>(i), names[i]) !=
+          names.begin() + static_cast<std::ptrdiff_t>(i)) {
         throw Error(Code::config, fmt::format("--name {} is given twice; give each stream its own name", names[i]));
       }
     }
@@ -219,8 +222,11 @@ std::optional<Nanos> length_of(const SourceInfo& info, const AnalyzeOptions& opt
 class Analysis {
  public:
   Analysis(const Arguments& arguments, const Hooks& hooks)
-      : interruption_(stop_, hooks.poll == nullptr), poll_(hooks.poll, stop_), quiet_(arguments.has("--quiet")),
-        duration_(duration_flag(arguments, "--duration")), tally_(arguments.positional().size()) {
+      : interruption_(stop_, hooks.poll == nullptr),
+        poll_(hooks.poll, stop_),
+        quiet_(arguments.has("--quiet")),
+        duration_(duration_flag(arguments, "--duration")),
+        tally_(arguments.positional().size()) {
     check_mode(arguments);
     analyzer_.emplace(analyses_of(arguments), AnalyzerOptions{.device = device_of(arguments)});
     streams_ = streams_of(arguments);
@@ -327,8 +333,10 @@ class Analysis {
     const SteadyTime now = std::chrono::steady_clock::now();
     if (!progress_ || now < next_line_) return;
     next_line_ = now + std::chrono::milliseconds(terminal_ ? 200 : 5000);
-    if (terminal_) console.status(tally_.progress_line());
-    else console.write(tally_.progress_line() + '\n');
+    if (terminal_)
+      console.status(tally_.progress_line());
+    else
+      console.write(tally_.progress_line() + '\n');
   }
 
   std::stop_source stop_;
@@ -346,14 +354,17 @@ class Analysis {
 };
 
 int run_analysis(const Arguments& arguments, const Hooks& hooks) {
-  if (const auto level = arguments.value("--log-level")) set_log_level(parse_log_level(*level));
-  else if (arguments.has("--quiet")) set_log_level(std::max(log_level(), LogLevel::error));
+  if (const auto level = arguments.value("--log-level"))
+    set_log_level(parse_log_level(*level));
+  else if (arguments.has("--quiet"))
+    set_log_level(std::max(log_level(), LogLevel::error));
   return Analysis(arguments, hooks).run();
 }
 
 }  // namespace
 
-const Command analyze_command{"analyze", "SOURCE... [flags]", "Finds things in videos, segments, pictures and folders of pictures", notes, flags, 1,
-                              10000, run_analysis};
+const Command analyze_command{
+    "analyze", "SOURCE... [flags]", "Finds things in videos, segments, pictures and folders of pictures", notes, flags, 1,
+    10000,     run_analysis};
 
 }  // namespace vidloom::cli

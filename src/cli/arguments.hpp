@@ -14,10 +14,10 @@
 namespace vidloom::cli {
 
 struct Flag {
-  std::string_view name;    ///< with its dashes: "--every"
-  std::string_view value;   ///< what stands behind it in the help; "": it takes no value
-  std::string_view text;    ///< one sentence
-  char letter = 0;          ///< short form; 0: none
+  std::string_view name;   ///< with its dashes: "--every"
+  std::string_view value;  ///< what stands behind it in the help; "": it takes no value
+  std::string_view text;   ///< one sentence
+  char letter = 0;         ///< short form; 0: none
   bool repeat = false;
 };
 

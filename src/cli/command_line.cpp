@@ -23,10 +23,14 @@ struct Reserved {
   std::string_view name, what;
 };
 constexpr std::array reserved{
-    Reserved{"serve", "the server for live streams"},          Reserved{"worker", "the worker for other machines"},
-    Reserved{"watch", "the watcher of segment folders"},       Reserved{"evaluate", "measuring against a ground truth"},
-    Reserved{"calibrate", "fitting confidences to footage"},   Reserved{"verify-model", "checking a model file"},
-    Reserved{"replay", "playing a recording as if it were live"}, Reserved{"bench", "the benchmark command"},
+    Reserved{"serve", "the server for live streams"},
+    Reserved{"worker", "the worker for other machines"},
+    Reserved{"watch", "the watcher of segment folders"},
+    Reserved{"evaluate", "measuring against a ground truth"},
+    Reserved{"calibrate", "fitting confidences to footage"},
+    Reserved{"verify-model", "checking a model file"},
+    Reserved{"replay", "playing a recording as if it were live"},
+    Reserved{"bench", "the benchmark command"},
     Reserved{"convert", "turning results into other formats"},
 };
 
@@ -53,7 +57,8 @@ void load_plugins(const Arguments& arguments, const Hooks& hooks) {
   const std::vector<std::string> modules = arguments.values("--plugin");
   if (!modules.empty() && hooks.load_plugin == nullptr) {
     throw Error(Code::not_built, fmt::format("--plugin {}: Python modules are loaded by pip's vidloom command, and this is the C++ one; "
-                                             "use .venv/bin/vidloom or python -m vidloom", modules.front()));
+                                             "use .venv/bin/vidloom or python -m vidloom",
+                                             modules.front()));
   }
   for (const std::string& module : modules) hooks.load_plugin(module);
 }

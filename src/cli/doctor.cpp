@@ -61,12 +61,14 @@ std::vector<std::string> lacking(const std::vector<std::string>& required, const
   for (const std::string& name : required) {
     if (std::find(known.begin(), known.end(), name) == known.end()) {
       const std::string near = nearest(name, known);
-      throw Error(Code::config, fmt::format("--require {}: no such component or adapter{}", name,
-                                            near.empty() ? fmt::format("; known are {}", fmt::join(known, ", ")) : "; did you mean " + near + "?"));
+      throw Error(Code::config,
+                  fmt::format("--require {}: no such component or adapter{}", name,
+                              near.empty() ? fmt::format("; known are {}", fmt::join(known, ", ")) : "; did you mean " + near + "?"));
     }
-    const auto adapter = std::find_if(adapter_list.begin(), adapter_list.end(), [&](const AdapterDescription& a) { return a.name == name; });
-    const bool there = adapter == adapter_list.end() ? works(name)
-                                                     : adapter->built && (adapter->component.empty() || works(adapter->component));
+    const auto adapter =
+        std::find_if(adapter_list.begin(), adapter_list.end(), [&](const AdapterDescription& a) { return a.name == name; });
+    const bool there =
+        adapter == adapter_list.end() ? works(name) : adapter->built && (adapter->component.empty() || works(adapter->component));
     if (!there) missing.push_back(name);
   }
   return missing;
@@ -108,7 +110,8 @@ Value facts_of(const std::vector<ComponentStatus>& all) {
     ready.set(adapter.name, adapter.built && (adapter.component.empty() || parts[adapter.component]["loaded"] == Value(true)));
   }
   unsigned threads = std::max(1U, std::thread::hardware_concurrency());
-  if (const char* text = std::getenv("VIDLOOM_THREADS"); text != nullptr && std::atoi(text) > 0) threads = static_cast<unsigned>(std::atoi(text));
+  if (const char* text = std::getenv("VIDLOOM_THREADS"); text != nullptr && std::atoi(text) > 0)
+    threads = static_cast<unsigned>(std::atoi(text));
   Value value = Value::object();
   value.set("vidloom", version()).set("threads", threads);
   value.set("cpu", Value::object().set("architecture", architecture()).set("features", cpu_features()));
@@ -135,6 +138,7 @@ int run(const Arguments& arguments, const Hooks&) {
 
 Value doctor_value() { return facts_of(components(true)); }
 
-const Command doctor_command{"doctor", "[--json] [--require A,B]", "Shows what is built, what is missing and how to add it", notes, flags, 0, 0, run};
+const Command doctor_command{
+    "doctor", "[--json] [--require A,B]", "Shows what is built, what is missing and how to add it", notes, flags, 0, 0, run};
 
 }  // namespace vidloom::cli

@@ -24,8 +24,8 @@ struct Planned {
 
 void refuse_unbuilt(const Arguments& arguments, std::string_view flag, std::string_view what) {
   if (const auto value = arguments.value(flag)) {
-    throw Error(Code::not_built, fmt::format("{} {}: {} is not in this version of Vidloom; use --jsonl FILE and draw from its records", flag,
-                                             *value, what));
+    throw Error(Code::not_built,
+                fmt::format("{} {}: {} is not in this version of Vidloom; use --jsonl FILE and draw from its records", flag, *value, what));
   }
 }
 

@@ -89,8 +89,8 @@ std::vector<std::string> oddities_of(const SourceInfo& info, const Frame& first)
 
 std::string stream_text(const Value& stream) {
   const auto text = [&stream](std::string_view key) { return stream[key].is_string() ? " " + stream[key].as_string() : std::string{}; };
-  std::string line = fmt::format("stream {:<4} {:<5}{}{}", stream["index"].dump(), stream["type"].is_string() ? stream["type"].as_string() : "?",
-                                 text("codec"), text("profile"));
+  std::string line = fmt::format("stream {:<4} {:<5}{}{}", stream["index"].dump(),
+                                 stream["type"].is_string() ? stream["type"].as_string() : "?", text("codec"), text("profile"));
   if (stream["width"].is_integer()) line += fmt::format(", {} x {}", stream["width"].as_integer(), stream["height"].as_integer());
   if (stream["sample_rate"].is_integer()) line += fmt::format(", {} Hz", stream["sample_rate"].as_integer());
   return line + (stream["language"].is_string() ? "," + text("language") : std::string{}) + '\n';
@@ -105,7 +105,8 @@ std::string readable(const SourceInfo& info, const Frame& first) {
   const Value& colour = facts["colour"];
   text += fmt::format("colour      {} {}{}\n", colour["matrix"].as_string(), colour["range"].as_string(),
                       colour["assumed"].as_bool() ? " (assumed: the stream does not say all)" : "");
-  if (const Value& container = info.details["container"]; container.is_string()) text += fmt::format("container   {}\n", container.as_string());
+  if (const Value& container = info.details["container"]; container.is_string())
+    text += fmt::format("container   {}\n", container.as_string());
   if (const Value& streams = info.details["streams"]; streams.is_array()) {
     for (const Value& stream : streams.as_array()) text += stream_text(stream);
   }
@@ -149,6 +150,7 @@ Value probe_value(const std::string& uri) {
   return value_of(source.info(), *first);
 }
 
-const Command probe_command{"probe", "SOURCE [--json] [--frames]", "Shows what a source is: codec, size, duration, clock, oddities", notes, flags, 1, 1, run};
+const Command probe_command{
+    "probe", "SOURCE [--json] [--frames]", "Shows what a source is: codec, size, duration, clock, oddities", notes, flags, 1, 1, run};
 
 }  // namespace vidloom::cli

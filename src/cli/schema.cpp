@@ -37,7 +37,8 @@ Value with_adapters(Value schema) {
     Value options = Value::object();
     for (const OptionInfo& option : adapter.options) options.set(option.name, type_of(option));
     Value chosen = Value::object();
-    chosen.set("required", Value::Array{"adapter"}).set("properties", Value::object().set("adapter", Value::object().set("const", adapter.name)));
+    chosen.set("required", Value::Array{"adapter"})
+        .set("properties", Value::object().set("adapter", Value::object().set("const", adapter.name)));
     rules.push_back(Value::object().set("if", chosen).set("then", Value::object().set("properties", options)));
   }
   schema.find("$defs")->find("analysis")->set("allOf", rules);

@@ -38,7 +38,8 @@ void Tally::add(std::size_t index, const FrameResult& result) {
     ++analysis.statuses[std::string(to_string(outcome.status()))];
     if (!outcome.answered()) {
       ++analysis.lost;
-      if (analysis.first_error.empty()) analysis.first_error = fmt::format("({}): {}", to_string(outcome.error().code), outcome.error().what());
+      if (analysis.first_error.empty())
+        analysis.first_error = fmt::format("({}): {}", to_string(outcome.error().code), outcome.error().what());
       continue;
     }
     const Detections& detections = outcome.detections();
@@ -77,9 +78,12 @@ std::string Tally::progress_line() const {
   double length = 0;
   bool known = true;
   for (const Stream& stream : streams_) {
-    if (stream.done) length += seconds(stream.seen);
-    else if (stream.length) length += std::max(seconds(*stream.length), seconds(stream.seen));
-    else known = false;
+    if (stream.done)
+      length += seconds(stream.seen);
+    else if (stream.length)
+      length += std::max(seconds(*stream.length), seconds(stream.seen));
+    else
+      known = false;
   }
   std::string line;
   if (known && length > 0) {
@@ -100,7 +104,8 @@ std::string Tally::progress_line() const {
 std::string Tally::failures_locked() const {
   std::string text;
   for (const auto& [name, analysis] : analyses_) {
-    if (analysis.lost > 0) text += fmt::format("vidloom: {} failed {} of {} {}\n", name, analysis.lost, analysis.answers, analysis.first_error);
+    if (analysis.lost > 0)
+      text += fmt::format("vidloom: {} failed {} of {} {}\n", name, analysis.lost, analysis.answers, analysis.first_error);
   }
   return text;
 }
@@ -130,7 +135,8 @@ std::string Tally::summary(const std::vector<std::string>& files) const {
   const double seen = media_seconds(), wall = wall_seconds();
   std::string text = fmt::format("{} frames, {:.1f} s of video in {:.1f} s: {}\n", decoded, seen, wall, times(seen / wall));
   if (concealed > 0) text += fmt::format("{} frames were damaged\n", concealed);
-  if (!analyses_.empty()) text += fmt::format("{:<16} {:<28} {:<16} {:>10} {:>8}\n", "analysis", "answers", "class", "detections", "frames");
+  if (!analyses_.empty())
+    text += fmt::format("{:<16} {:<28} {:<16} {:>10} {:>8}\n", "analysis", "answers", "class", "detections", "frames");
   for (const auto& [name, analysis] : analyses_) {
     std::string answers;
     for (const auto& [status, count] : analysis.statuses) answers += fmt::format("{}{} {}", answers.empty() ? "" : ", ", count, status);

@@ -42,7 +42,9 @@ class Tally {
     std::uint64_t decoded = 0, concealed = 0;
     bool done = false;
   };
-  struct Class { std::uint64_t detections = 0, frames = 0; };
+  struct Class {
+    std::uint64_t detections = 0, frames = 0;
+  };
   struct Analysis {
     std::map<std::string, std::uint64_t> statuses{};
     std::map<std::string, Class> classes{};

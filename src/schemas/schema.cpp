@@ -9,9 +9,7 @@ namespace vidloom {
 inline namespace v0 {
 namespace {
 
-std::string with_definitions(std::string_view head) {
-  return std::string(head).append(result_definitions).append("\n  }\n}\n");
-}
+std::string with_definitions(std::string_view head) { return std::string(head).append(result_definitions).append("\n  }\n}\n"); }
 
 }  // namespace
 

@@ -81,7 +81,9 @@ FrameResult result(std::int64_t pts, const std::string& stream = "street", const
 StreamEvent ended() {
   StreamEvent event{.kind = StreamEvent::Kind::ended};
   event.data.set("reason", "end_of_file").set("duration", 0.2).set("elapsed", 0.1);
-  event.data.set("frames", Value::object().set("decoded", 2).set("concealed", 0)).set("counts", Value::object()).set("drops", Value::object());
+  event.data.set("frames", Value::object().set("decoded", 2).set("concealed", 0))
+      .set("counts", Value::object())
+      .set("drops", Value::object());
   return event;
 }
 
@@ -179,7 +181,9 @@ TEST_CASE("appending goes on after the last whole line") {
 TEST_CASE("appending refuses a file that does not hold JSON lines") {
   const Folder folder;
   const std::string path = folder.file("holiday.mp4");
-  fill(path, std::string(3, '\0') + "\x18" "ftypmp42 no newline here");
+  fill(path, std::string(3, '\0') +
+                 "\x18"
+                 "ftypmp42 no newline here");
   const std::string before = content(path);
   CHECK(code_of([&] { jsonl(path, {.append = true}); }) == Code::output);
   CHECK(content(path) == before);

@@ -55,7 +55,8 @@ TEST_CASE("nothing found and not known read differently") {
   frame.outcomes.emplace_back("people", Outcome(people({}), {}, "object"));
   frame.outcomes.emplace_back("faces", Outcome(Error(Code::deadline, "no answer within 0.2 s"), {}, "face"));
   frame.outcomes.emplace_back("motion", Outcome(Error(Code::unhealthy, "damaged"), {}, "motion", Outcome::Status::dropped));
-  CHECK(to_line(frame) == "   1.00 s  people: none   faces: failed (deadline): no answer within 0.2 s   motion: dropped (unhealthy): damaged");
+  CHECK(to_line(frame) ==
+        "   1.00 s  people: none   faces: failed (deadline): no answer within 0.2 s   motion: dropped (unhealthy): damaged");
 }
 
 TEST_CASE("many scores are cut short, missing ones left out, degraded answers marked") {
