@@ -1,5 +1,7 @@
 #include <columns.hpp>
 
+#include <cmath>
+
 namespace vidloom::bindings {
 
 py::object number(float value) { return std::isnan(value) ? py::object(py::none()) : py::object(py::float_(value)); }
@@ -52,6 +54,12 @@ py::list labels(const Detections& detections) {
   return list;
 }
 
+/// Palettes and the like are whole, as in the records: [70, 85, 28].
+static py::object whole_or_real(double value) {
+  if (std::abs(value) < 1e15 && std::trunc(value) == value) return py::int_(static_cast<std::int64_t>(value));
+  return py::float_(value);
+}
+
 py::dict attributes(const Detections& detections) {
   py::dict dict;
   for (const Attribute& attribute : detections.attributes) {
@@ -61,9 +69,11 @@ py::dict attributes(const Detections& detections) {
       continue;
     }
     py::list rows;
-    for (std::size_t i = 0; i + attribute.columns <= vector->size(); i += attribute.columns)
-      rows.append(py::cast(std::vector<double>(vector->begin() + static_cast<std::ptrdiff_t>(i),
-                                               vector->begin() + static_cast<std::ptrdiff_t>(i + attribute.columns))));
+    for (std::size_t i = 0; i + attribute.columns <= vector->size(); i += attribute.columns) {
+      py::list row;
+      for (std::size_t c = 0; c < attribute.columns; ++c) row.append(whole_or_real((*vector)[i + c]));
+      rows.append(row);
+    }
     dict[py::str(attribute.name)] = rows;
   }
   return dict;

@@ -68,12 +68,12 @@ struct FrameInfo {
   std::uint32_t epoch = 0;      ///< one open(), or one unbroken part of it: timelines and state start anew
   std::uint64_t sequence = 0;   ///< counts decoded frames of the epoch from 0: a gap is a drop
   FrameTime time{};
-  Nanos duration{};             ///< of showing; 0: not known
   Health health = Health::ok;
   bool keyframe = false;
   Rational sample_aspect{1, 1}; ///< shape of a display pixel, width : height
   int rotation_degrees = 0;     ///< 0, 90, 180, 270: turn the coded picture clockwise by this to show it
   bool mirrored = false;        ///< then flip it left to right
+  Nanos duration{};             ///< of showing; 0: not known
   Crop crop{};
   ColourTags colour{};
 };

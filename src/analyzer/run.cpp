@@ -107,6 +107,7 @@ void Run::Impl::open() {
     if (!options_.stream.empty()) info_.stream = options_.stream;
     if (info_.stream.empty()) info_.stream = name_after(info_.uri);
     report_.stream = info_.stream;
+    if (report_.segment && !report_.segment->duration) report_.segment->duration = info_.duration;
     load();
     if (options_.start && info_.seekable) source_->seek(*options_.start);
     open_sinks();
@@ -377,7 +378,7 @@ void Run::Impl::admit(const Frame& frame) {
   pending.result.info = info;
   pending.result.frame_size = frame.size();
   pending.result.stream = info_.stream;
-  pending.result.segment = options_.segment;
+  pending.result.segment = report_.segment;
   pending.result.context = options_.context;
   if (pending.slots.empty() && !sinks_want_pixels_) pending.frame.reset();
 }
