@@ -32,7 +32,8 @@ step "ctest" ctest --test-dir build --output-on-failure --no-tests=error
 step "ruff" .venv/bin/ruff check python examples tests src
 step "documentation" .venv/bin/python tests/support/check_docs.py
 export VIDLOOM_COMMAND=$PWD/build/bin/vidloom
-step "pytest" .venv/bin/python -m pytest -q -ra tests/python
+printf '\n== pytest (the parts before took %d s)\n' $((SECONDS - started))
+.venv/bin/python -m pytest -q -ra tests/python || failed+=("pytest")  # last, so that its summary ends the output
 
 if ((${#failed[@]})); then
   printf '\nmake test: %d of its parts FAILED after %d s:' ${#failed[@]} $((SECONDS - started))
