@@ -30,7 +30,7 @@ def run(*command: object, expect: int = 0, **more: object) -> str:
 
 def film(work: pathlib.Path) -> str:
     """Four seconds of the street where it is at hand, else the test pattern."""
-    folders = [os.environ.get("VIDLOOM_CLIPS", ""), "/usr/share/doc/opencv-doc/examples/data", ROOT / "build/clips", "/tmp/media"]
+    folders = [os.environ.get("VIDLOOM_CLIPS", ""), "/usr/share/doc/opencv-doc/examples/data", ROOT / "build/clips"]
     for folder in filter(None, folders):
         clip = pathlib.Path(folder, "vtest.avi")
         if clip.is_file() and shutil.which("ffmpeg"):

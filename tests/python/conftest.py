@@ -30,7 +30,6 @@ def clip_folder() -> pathlib.Path:
         "/usr/share/doc/opencv-doc/examples/samples/data",
         "/usr/share/doc/opencv-doc/examples/data",
         str(HERE.parents[1] / "build" / "clips"),
-        "/tmp/media",
     ]
     for folder in candidates:
         if folder and (pathlib.Path(folder) / "vtest.avi").exists():

@@ -58,7 +58,6 @@ def clips_folder() -> Path | None:
         os.environ.get("VIDLOOM_CLIPS"),
         "/usr/share/doc/opencv-doc/examples/data",
         REPOSITORY / "build/clips",
-        "/tmp/media",
     ):
         if folder and (Path(folder) / "vtest.avi").exists():
             return Path(folder)

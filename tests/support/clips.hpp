@@ -26,14 +26,13 @@ inline std::string environment(const char* name) {
   return value ? value : "";
 }
 
-/// The path of one of OpenCV's sample clips, or "": VIDLOOM_CLIPS, opencv-doc, build/clips, /tmp/media.
+/// The path of one of OpenCV's sample clips, or "": VIDLOOM_CLIPS, opencv-doc, build/clips.
 inline std::string find_clip(const std::string& name) {
   std::vector<std::filesystem::path> folders;
   if (const std::string given = environment("VIDLOOM_CLIPS"); !given.empty()) folders.emplace_back(given);
   folders.emplace_back("/usr/share/doc/opencv-doc/examples/data");
   folders.emplace_back("/usr/share/doc/opencv-doc");
   folders.emplace_back("build/clips");
-  folders.emplace_back("/tmp/media");
   std::error_code ignored;
   for (const auto& folder : folders)
     if (std::filesystem::is_regular_file(folder / name, ignored)) return (folder / name).string();

@@ -22,7 +22,7 @@ def output(*command: str) -> str:
 
 def film(work: str) -> str:
     """Six seconds of the street where it is at hand, else the test pattern."""
-    for folder in filter(None, (os.environ.get("VIDLOOM_CLIPS"), "/usr/share/doc/opencv-doc/examples/data", str(ROOT / "build/clips"), "/tmp/media")):
+    for folder in filter(None, (os.environ.get("VIDLOOM_CLIPS"), "/usr/share/doc/opencv-doc/examples/data", str(ROOT / "build/clips"))):
         clip = os.path.join(folder, "vtest.avi")
         if os.path.isfile(clip) and shutil.which("ffmpeg"):
             cut = os.path.join(work, "street.avi")
