@@ -87,7 +87,8 @@ def allowed(path: pathlib.PurePosixPath, mine: str, other: str) -> bool:
     if path.parts[:2] == ("src", "core") and other in ("root", "imaging", "schemas"):
         return True
     # The catalogue of names calls one factory function of each built-in thing.
-    if path.parts[0] == "src" and re.search(r"(registry|catalogue|builtin)", path.name) and other in ("sources", "adapters", "sinks", "execution"):
+    makers = ("sources", "adapters", "sinks", "execution")
+    if path.parts[0] == "src" and re.search(r"(registry|catalogue|builtin)", path.name) and other in makers:
         return True
     # The kernels behind Frame's conversions take frames: only public imaging headers stand below the vocabulary.
     if path.parts[:2] == ("src", "imaging") and other == "root":

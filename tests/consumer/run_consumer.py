@@ -108,7 +108,8 @@ def main() -> None:
             configure(work, f"-DCMAKE_PREFIX_PATH={prefix}", *flags, env=without_development_packages())
             build_and_run(work)
             if mode == "shared":
-                run(prefix / "bin/vidloom", "analyze", film(pathlib.Path(tempfile.mkdtemp(dir=work))), "--detect", "people", "--max-frames", "3")
+                clip = film(pathlib.Path(tempfile.mkdtemp(dir=work)))
+                run(prefix / "bin/vidloom", "analyze", clip, "--detect", "people", "--max-frames", "3")
         elif mode == "static":
             tree = arguments.build / "static"
             run("cmake", "--preset", "static", "-B", tree, cwd=ROOT)

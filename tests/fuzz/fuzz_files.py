@@ -1,8 +1,8 @@
-"""Damaged files through the whole reader: whatever comes, the command ends in time, with an exit code of its table, and never by a signal.
+"""Damaged files through the whole reader: whatever comes, the command ends in time, with an exit code of its table, never by a signal.
 
     fuzz_files.py [--seconds 600] [--seed N] [--command build/bin/vidloom]
 
-Seeds are made with ffmpeg in several containers; each round damages one: bytes changed, a piece cut out, doubled, or the end cut off. A file
+Seeds are made with ffmpeg in several containers; each round damages one: bytes changed, a piece cut out or doubled, the end cut off. A file
 that breaks the rule is kept in build/fuzz and named.
 """
 

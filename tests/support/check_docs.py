@@ -48,8 +48,8 @@ def main() -> int:
                 elif language == "json":
                     json.loads(body)
                 elif language == "cpp" and "int main" in body:
-                    done = subprocess.run(["g++", "-std=c++20", "-Wall", "-Wextra", "-Werror", "-fsyntax-only", "-I", str(root / "include"), "-x", "c++", "-"],
-                                          input=body, capture_output=True, text=True, check=False)
+                    command = ["g++", "-std=c++20", "-Wall", "-Wextra", "-Werror", "-fsyntax-only", f"-I{root / 'include'}", "-xc++", "-"]
+                    done = subprocess.run(command, input=body, capture_output=True, text=True, check=False)
                     if done.returncode:
                         troubles.append(f"{here}: {done.stderr}")
             except (SyntaxError, json.JSONDecodeError) as error:

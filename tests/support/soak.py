@@ -44,11 +44,12 @@ def main() -> int:
         if rounds % 5 == 0:
             memory, threads, files = state()
             elapsed = time.monotonic() - begun
-            print(f"{elapsed:6.0f} s  {rounds:5} rounds  {frames:8} frames   {memory:7} KiB  {threads:3} threads  {files:3} files", flush=True)
+            print(f"{elapsed:6.0f} s  {rounds:5} rounds  {frames:8} frames", end="")
+            print(f"   {memory:7} KiB  {threads:3} threads  {files:3} files", flush=True)
     if settled is None:
         print(f"only {rounds} rounds: give it more --seconds")
         return 1
-    memory, threads, files = (now - then for now, then in zip(state(), settled))
+    memory, threads, files = (now - then for now, then in zip(state(), settled, strict=True))
     print(f"since the fifth round: {memory:+d} KiB, {threads:+d} threads, {files:+d} files over {frames} frames")
     return 1 if memory > max(8192, frames) or threads > 0 or files > 0 else 0
 

@@ -665,7 +665,7 @@ TEST_CASE("1000 short sources from 16 threads through one Analyzer: one host, co
   };
   work_off(200);
   const std::size_t threads = entries_of("/proc/self/task"), files = entries_of("/proc/self/fd");
-  const long pages = resident_pages();
+  [[maybe_unused]] const long pages = resident_pages();
   work_off(800);
   CHECK(answered == 10000);
   CHECK(wrong == 0);
