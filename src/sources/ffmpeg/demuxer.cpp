@@ -214,4 +214,27 @@ bool Demuxer::seek(std::int64_t pts) {
   return av_seek_frame(context_.get(), static_cast<int>(chosen_), pts, AVSEEK_FLAG_BACKWARD) >= 0;
 }
 
+bool Demuxer::keeps_byte_positions() const noexcept { return is_mpegts() || is_called(*context_->iformat, "mpeg"); }
+
+bool Demuxer::go_to(const PacketPlace& place, AVPacket& packet) {
+  // Transport and program streams have no index: FFmpeg searches them by timestamp and lands behind the keyframe. Their packets
+  // begin anywhere, so the byte is the way. All others lead to the keyframe at or before a time by an index.
+  const bool by_bytes = keeps_byte_positions();
+  if (by_bytes && place.position < 0) return false;
+  const bool by_pts = is_called(*context_->iformat, "matroska");
+  const std::int64_t time = by_pts || place.dts == AV_NOPTS_VALUE ? place.pts : place.dts;
+  const int code = by_bytes ? av_seek_frame(context_.get(), -1, place.position, AVSEEK_FLAG_BYTE)
+                            : av_seek_frame(context_.get(), static_cast<int>(chosen_), time, AVSEEK_FLAG_BACKWARD);
+  throw_if_stopped();
+  if (code < 0) return false;
+  constexpr int patience = 4096;
+  for (int passed = 0; passed < patience; ++passed) {
+    if (!read(packet)) return false;
+    const bool same_place = packet.pos < 0 || place.position < 0 || packet.pos == place.position;
+    if (packet.pts == place.pts && packet.size == place.size && same_place) return true;
+    av_packet_unref(&packet);
+  }
+  return false;
+}
+
 }  // namespace vidloom

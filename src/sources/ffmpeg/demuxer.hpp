@@ -9,6 +9,13 @@
 
 namespace vidloom {
 
+/// One packet of a file, so that it can be found again.
+struct PacketPlace {
+  std::int64_t pts = AV_NOPTS_VALUE, dts = AV_NOPTS_VALUE;
+  std::int64_t position = -1;  ///< bytes from the beginning of the file; -1: the container does not say
+  int size = 0;
+};
+
 class Demuxer {
  public:
   /// Opens, recognises by content, probes and chooses the stream as the ffmpeg command does.
@@ -34,6 +41,8 @@ class Demuxer {
   bool cut_off();
   /// Goes to a keyframe at or before `pts`; \return whether the container says so.
   bool seek(std::int64_t pts);
+  /// Reads the packet at `place`, wherever the demuxer stands. \return false when the container does not lead there.
+  bool go_to(const PacketPlace& place, AVPacket& packet);
 
  private:
   struct CloseInput {
@@ -45,6 +54,7 @@ class Demuxer {
   void check_sizes() const;
   void choose();
   void throw_if_stopped() const;
+  bool keeps_byte_positions() const noexcept;
   static int refuse_to_open(AVFormatContext* context, AVIOContext** io, const char* url, int flags, AVDictionary** options) noexcept;
 
   std::string path_;

@@ -1,8 +1,7 @@
-#include <sources/ffmpeg/demuxer.hpp>
 #include <sources/ffmpeg/description.hpp>
+#include <sources/ffmpeg/frame_reader.hpp>
 #include <sources/ffmpeg/sources.hpp>
 #include <sources/ffmpeg/timeline.hpp>
-#include <support/ffmpeg/decoder.hpp>
 #include <support/ffmpeg/pictures.hpp>
 
 #include <algorithm>
@@ -20,7 +19,7 @@ using namespace std::chrono_literals;
 class FileSource final : public Source {
  public:
   FileSource(std::string uri, std::int64_t max_pixels, int threads)
-      : uri_(std::move(uri)), path_(path_of(uri_)), max_pixels_(max_pixels), threads_(threads) {}
+      : uri_(std::move(uri)), path_(path_of(uri_)), reader_(path_, stop_, {.max_pixels = max_pixels, .threads = threads}) {}
 
   SourceInfo open(SourceContext& context) override;
   ReadResult read() override;
@@ -30,7 +29,7 @@ class FileSource final : public Source {
     stop_.clear();
   }
   void seek(Nanos media_time) override;
-  SourceStats stats() const noexcept override { return stats_; }
+  SourceStats stats() const noexcept override { return reader_.stats(); }
 
  private:
   /// A decoded picture that is not yet handed out. `info` lacks its sequence number.
@@ -43,26 +42,17 @@ class FileSource final : public Source {
 
   void reset() noexcept;
   void start();
-  void start_decoding();
-  bool next_packet();
-  av::FramePtr next_pixels();
+  void start_timeline();
   std::optional<Picture> next_picture();
   bool land_near(Nanos media_time, std::optional<Picture>& picture);
   ReadResult hand_out(Picture picture);
 
   const std::string uri_, path_;
-  const std::int64_t max_pixels_;
-  const int threads_;
   WakeUp stop_;
+  FrameReader reader_;
 
   StreamId stream_{};
   CpuGate* cpu_ = nullptr;
-  std::unique_ptr<Demuxer> demuxer_;
-  std::unique_ptr<av::Decoder> decoder_;
-  av::PacketPtr packet_;
-  bool packet_waits_ = false;  ///< packet_ was read but not yet taken by the decoder
-  bool draining_ = false;
-  int failures_in_a_row_ = 0;
   Nanos usual_duration_{};
   av::Orientation orientation_;
   Timeline timeline_;
@@ -71,120 +61,58 @@ class FileSource final : public Source {
   std::uint64_t pictures_ = 0;  ///< decoded since the demuxer was opened
   std::string format_;
   std::deque<ReadResult> waiting_;  ///< an event's frame, behind it; at most three
-  SourceStats stats_;
 };
 
 void FileSource::reset() noexcept {
   waiting_.clear();
-  decoder_.reset();
-  packet_.reset();
-  demuxer_.reset();
-  packet_waits_ = false;
+  reader_.close();
   cpu_ = nullptr;
 }
 
 SourceInfo FileSource::open(SourceContext& context) {
   reset();
-  stats_ = {};
+  reader_.stats() = {};
   epoch_ = 0;
   next_sequence_ = 0;
   format_.clear();
   stream_ = context.stream;
-  packet_ = av::make_packet();
   start();
   cpu_ = &context.cpu;
-  const bool any = next_packet();
-  SourceInfo info = describe_file(*demuxer_, any ? packet_.get() : nullptr);
+  SourceInfo info = describe_file(reader_.demuxer(), reader_.peek());
   info.uri = redact(uri_);
   return info;
 }
 
 void FileSource::start() {
-  decoder_.reset();
-  demuxer_.reset();
-  demuxer_ = std::make_unique<Demuxer>(path_, stop_, max_pixels_);
-  const AVStream& stream = demuxer_->stream();
+  reader_.start();
+  const AVStream& stream = reader_.demuxer().stream();
   orientation_ = av::orientation_of(av::display_matrix_of(stream));
   const AVRational rate = stream.avg_frame_rate.num > 0 ? stream.avg_frame_rate : stream.r_frame_rate;
   usual_duration_ = rate.num > 0 && rate.den > 0 ? from_pts(1, {rate.den, rate.num}) : 0ns;
   pictures_ = 0;
-  start_decoding();
+  start_timeline();
 }
 
-void FileSource::start_decoding() {
-  const AVStream& stream = demuxer_->stream();
-  decoder_.reset();
-  decoder_ = std::make_unique<av::Decoder>(
-      *stream.codecpar, av::Decoder::Options{.threads = threads_, .max_pixels = max_pixels_, .packet_time_base = stream.time_base},
-      path_);
-  av_packet_unref(packet_.get());
-  packet_waits_ = false;
-  draining_ = false;
-  failures_in_a_row_ = 0;
+void FileSource::start_timeline() {
+  const AVStream& stream = reader_.demuxer().stream();
   timeline_ = Timeline({.time_base = av::rational(stream.time_base),
                         .wrap_bits = stream.pts_wrap_bits,
-                        .jumps_begin_epochs = demuxer_->is_mpegts()});
-}
-
-bool FileSource::next_packet() {
-  if (!packet_waits_ && !draining_) {
-    packet_waits_ = demuxer_->read(*packet_);
-    stats_.errors += demuxer_->broke_off();
-  }
-  return packet_waits_;
-}
-
-av::FramePtr FileSource::next_pixels() {
-  av::FramePtr frame = av::make_frame();
-  for (;;) {
-    if (stop_.is_set()) throw Error(Code::cancelled, path_ + ": reading was stopped");
-    int code = 0;
-    {
-      CpuGate::Pass pass(*cpu_);
-      code = decoder_->receive(*frame);
-    }
-    if (code >= 0) {
-      failures_in_a_row_ = 0;
-      return frame;
-    }
-    if (code == AVERROR_EOF) return nullptr;
-    if (code != AVERROR(EAGAIN)) {
-      ++stats_.errors;
-      // A decoder that fails without end while it is drained has nothing left to give.
-      if (draining_ && ++failures_in_a_row_ > 1000) return nullptr;
-    }
-    if (draining_) continue;
-
-    const bool more = next_packet();
-    {
-      CpuGate::Pass pass(*cpu_);
-      code = decoder_->send(more ? packet_.get() : nullptr, more && (packet_->flags & AV_PKT_FLAG_CORRUPT) != 0);
-    }
-    if (!more) {
-      draining_ = true;
-      continue;
-    }
-    if (code == AVERROR(EAGAIN)) continue;
-    ++stats_.packets;
-    if (code < 0) ++stats_.errors;
-    av_packet_unref(packet_.get());
-    packet_waits_ = false;
-  }
+                        .jumps_begin_epochs = reader_.demuxer().is_mpegts()});
 }
 
 std::optional<FileSource::Picture> FileSource::next_picture() {
   Picture picture;
-  picture.pixels = next_pixels();
+  picture.pixels = reader_.next(*cpu_);
   if (!picture.pixels) {
     if (pictures_ == 0) {
-      throw Error(Code::decode, path_ + " gave no picture: " + std::to_string(stats_.packets) + " packets of " +
-                                    av::codec_name(demuxer_->stream().codecpar->codec_id) + " were read, " +
-                                    std::to_string(stats_.errors) + " of them damaged");
+      throw Error(Code::decode, path_ + " gave no picture: " + std::to_string(reader_.stats().packets) + " packets of " +
+                                    av::codec_name(reader_.demuxer().stream().codecpar->codec_id) + " were read, " +
+                                    std::to_string(reader_.stats().errors) + " of them damaged");
     }
     return std::nullopt;
   }
   const AVFrame& frame = *picture.pixels;
-  const Rational time_base = av::rational(demuxer_->stream().time_base);
+  const Rational time_base = av::rational(reader_.demuxer().stream().time_base);
   FrameInfo& info = picture.info;
   info.stream = stream_;
   const std::int64_t ticks = av::duration_of(frame);
@@ -194,7 +122,7 @@ std::optional<FileSource::Picture> FileSource::next_picture() {
   info.time.media_time = stamp.media_time;
   info.time.time_base = time_base;
   info.time.pts = pts ? *pts
-                      : av_rescale_q(stamp.media_time.count(), AVRational{1, 1'000'000'000}, demuxer_->stream().time_base);
+                      : av_rescale_q(stamp.media_time.count(), AVRational{1, 1'000'000'000}, reader_.demuxer().stream().time_base);
   info.time.received_at = std::chrono::steady_clock::now();
   av::describe(frame, orientation_, info);
   info.health = av::health_of(frame, av::Decoder::packet_corrupt(frame));
@@ -202,9 +130,10 @@ std::optional<FileSource::Picture> FileSource::next_picture() {
   picture.format = std::to_string(frame.width) + "x" + std::to_string(frame.height) + " " + (format ? format : "?");
   picture.new_epoch = stamp.new_epoch;
   ++pictures_;
-  ++stats_.decoded;
-  stats_.concealed += info.health != Health::ok;
-  stats_.repairs += stamp.repaired;
+  SourceStats& stats = reader_.stats();
+  ++stats.decoded;
+  stats.concealed += info.health != Health::ok;
+  stats.repairs += stamp.repaired;
   return picture;
 }
 
@@ -228,7 +157,7 @@ ReadResult FileSource::hand_out(Picture picture) {
 }
 
 ReadResult FileSource::read() {
-  if (!demuxer_ || !cpu_) throw Error(Code::config, path_ + ": read() before open()");
+  if (!reader_.is_open() || !cpu_) throw Error(Code::config, path_ + ": read() before open()");
   if (stop_.is_set()) throw Error(Code::cancelled, path_ + ": reading was stopped");
   if (!waiting_.empty()) {
     ReadResult next = std::move(waiting_.front());
@@ -242,19 +171,20 @@ ReadResult FileSource::read() {
 
 /// Jumps by the container's index; \return whether the jump can be trusted: it gave a whole picture at or before the time.
 bool FileSource::land_near(Nanos media_time, std::optional<Picture>& picture) {
-  if (!demuxer_->indexed()) return false;
+  if (!reader_.demuxer().indexed()) return false;
   constexpr Nanos margin = 1s;  // an index is by decoding time, which runs ahead of showing time
   const std::int64_t pts =
-      av_rescale_q((media_time - margin).count(), AVRational{1, 1'000'000'000}, demuxer_->stream().time_base);
-  if (!demuxer_->seek(pts)) return false;
-  start_decoding();
+      av_rescale_q((media_time - margin).count(), AVRational{1, 1'000'000'000}, reader_.demuxer().stream().time_base);
+  if (!reader_.demuxer().seek(pts)) return false;
+  reader_.forget();
+  start_timeline();
   picture = next_picture();
   return picture && picture->info.keyframe && picture->info.health == Health::ok && picture->info.time.media_time <= media_time;
 }
 
 void FileSource::seek(Nanos media_time) {
-  if (!demuxer_ || !cpu_) throw Error(Code::config, path_ + ": seek() before open()");
-  if (!demuxer_->seekable()) throw Error(Code::config, path_ + " is a pipe: it cannot be sought");
+  if (!reader_.is_open() || !cpu_) throw Error(Code::config, path_ + ": seek() before open()");
+  if (!reader_.demuxer().seekable()) throw Error(Code::config, path_ + " is a pipe: it cannot be sought");
   waiting_.clear();
   std::optional<Picture> picture;
   if (!land_near(media_time, picture)) {

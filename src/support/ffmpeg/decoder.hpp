@@ -3,6 +3,7 @@
 
 #include <support/ffmpeg/av.hpp>
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <string>
@@ -31,6 +32,12 @@ class Decoder {
   /// Throws Error(source) when a picture is larger than allowed.
   int send(AVPacket* packet, bool corrupt);
   int receive(AVFrame& frame);
+  /// Forgets all packets and pictures; the next packet is a keyframe.
+  void flush() noexcept { avcodec_flush_buffers(codec_.get()); }
+  /// From the next packet on: pictures that no other refers to are not decoded. No other picture changes by that.
+  void skip_unreferenced(bool skip) noexcept { codec_->skip_frame = skip ? AVDISCARD_NONREF : AVDISCARD_DEFAULT; }
+  /// Packets that go in before the first picture comes out, at most.
+  int delay() const noexcept { return codec_->has_b_frames + std::max(codec_->thread_count, 1) - 1; }
   /// Whether the container flagged the bytes of this frame. \pre it came from receive().
   static bool packet_corrupt(const AVFrame& frame) noexcept { return tag_of(frame) == 1; }
 

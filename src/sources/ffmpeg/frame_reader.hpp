@@ -1,0 +1,63 @@
+#pragma once
+/// Demuxer and decoder of one file behind each other: decoded frames in the order the decoder gives them.
+
+#include <sources/ffmpeg/demuxer.hpp>
+#include <support/ffmpeg/decoder.hpp>
+
+#include <functional>
+#include <memory>
+#include <string>
+
+namespace vidloom {
+
+/// One thread at a time; the WakeUp ends a next() under way.
+class FrameReader {
+ public:
+  struct Options {
+    std::int64_t max_pixels = 0;
+    int threads = 1;  ///< 0: as many as cores
+  };
+  /// Opens nothing yet.
+  FrameReader(std::string path, const WakeUp& stop, const Options& options);
+
+  /// Opens the file anew and stands at its first packet. Throws as Demuxer and av::Decoder do.
+  void start();
+  void close() noexcept;
+  bool is_open() const noexcept { return decoder_ != nullptr; }
+
+  /// The packet the decoder gets next. \return nullptr at the end of the file.
+  AVPacket* peek();
+  /// Takes it away undecoded.
+  void pass() noexcept;
+  /// Drops the packet and all that the decoder holds, after the demuxer was moved.
+  void forget() noexcept;
+  /// The next frame. \return nullptr at the end. Throws Error(source, cancelled).
+  av::FramePtr next(CpuGate& cpu);
+  /// Goes to the packet at `place`: peek() is that one, and the decoder begins with it. \return false when the container did not
+  /// lead there; then only start() or another go_to() is legal.
+  bool go_to(const PacketPlace& place);
+
+  /// Called before a packet goes to the decoder, which skips it when nothing refers to it and this returns false. Empty: all.
+  std::function<bool(const AVPacket&)> wants_picture;
+
+  Demuxer& demuxer() noexcept { return *demuxer_; }
+  const Demuxer& demuxer() const noexcept { return *demuxer_; }
+  av::Decoder& decoder() noexcept { return *decoder_; }
+  const std::string& path() const noexcept { return path_; }
+  const SourceStats& stats() const noexcept { return stats_; }
+  SourceStats& stats() noexcept { return stats_; }
+
+ private:
+  const std::string path_;
+  const WakeUp& stop_;
+  const Options options_;
+  std::unique_ptr<Demuxer> demuxer_;
+  std::unique_ptr<av::Decoder> decoder_;
+  av::PacketPtr packet_;
+  bool packet_waits_ = false;  ///< packet_ was read but not yet taken by the decoder
+  bool draining_ = false;
+  int failures_in_a_row_ = 0;
+  SourceStats stats_;
+};
+
+}  // namespace vidloom
