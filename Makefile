@@ -9,7 +9,7 @@ help:
 	@echo "make test    everything: C++, Python, sanitizers, consumers, headers"
 	@echo "make build   libraries and command into build/, the package into .venv"
 	@echo "make setup   what a build needs: Debian packages, .venv, the demo's film"
-	@echo "make bench   the measurements of docs/performance.md"
+	@echo "make bench   Vidloom beside its limits and its peers, into docs/performance.md (an hour); ROWS='D1 P1' for some"
 	@echo "make soak    the same work again and again, watching memory, threads and files; SECONDS=600"
 	@echo "make fuzz    damaged files through the whole reader; SECONDS=600"
 	@echo "make docs    checks links and examples of the documentation"
@@ -28,8 +28,11 @@ test: setup
 	@tests/support/run_all.sh
 
 bench: build
-	@cmake --preset bench --log-level=WARNING && cmake --build build/bench --target vidloom_bench
-	@build/bench/bin/vidloom_bench
+	@cmake --preset bench --log-level=WARNING
+	@cmake --build build/bench --target vidloom_bench vidloom_bench_ours vidloom_bench_limits vidloom_ffmpeg vidloom_opencv
+	@benchmarks/side_by_side/setup.sh
+	@mkdir -p out/bench && build/bench/bin/vidloom_bench --benchmark_out=out/bench/parts.json --benchmark_out_format=json
+	@PYTHONPATH=benchmarks .venv/bin/python -m side_by_side $(ROWS) --write docs/performance.md
 
 soak: build
 	@.venv/bin/python tests/support/soak.py --seconds $(or $(SECONDS),600)

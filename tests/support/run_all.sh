@@ -29,7 +29,7 @@ if ((${#failed[@]})); then exit 1; fi
 step "AddressSanitizer and UndefinedBehaviorSanitizer" sanitized asan '^cpp\.' $(all_programs)
 step "ThreadSanitizer" sanitized tsan '^cpp\.(execution|analyzer)$' test_execution test_analyzer
 step "ctest" ctest --test-dir build --output-on-failure --no-tests=error
-step "ruff" .venv/bin/ruff check python examples tests src
+step "ruff" .venv/bin/ruff check python examples tests src benchmarks
 step "documentation" .venv/bin/python tests/support/check_docs.py
 export VIDLOOM_COMMAND=$PWD/build/bin/vidloom
 printf '\n== pytest (the parts before took %d s)\n' $((SECONDS - started))

@@ -1,0 +1,107 @@
+"""Vidloom's Python package, as a user types it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import vidloom as vl
+
+from ..peer import Reply, drop_from_page_cache, numbers, serve
+
+
+def _seconds(frame: vl.Frame) -> float:
+    num, den = frame.time_base
+    return float(frame.pts) * num / den
+
+
+def _give(frame: vl.Frame, request: dict[str, str], reply: Reply) -> None:
+    if request.get("as") == "rgb":
+        reply.picture(_seconds(frame), frame.image("rgb").numpy())
+    else:
+        reply.picture(_seconds(frame))
+
+
+def first(request: dict[str, str], reply: Reply) -> None:
+    def work() -> None:
+        for frame in vl.open_source(request["file"]):
+            _give(frame, request, reply)
+            break
+
+    reply.timed(work)
+
+
+def many(request: dict[str, str], reply: Reply) -> None:
+    files = request["files"].split(",")
+    if request.get("cold") == "1":
+        drop_from_page_cache(files)
+
+    def work() -> None:
+        for path in files:
+            for frame in vl.open_source(path):
+                _give(frame, request, reply)
+                break
+
+    reply.timed(work)
+
+
+def all_(request: dict[str, str], reply: Reply) -> None:
+    def work() -> None:
+        for frame in vl.open_source(request["file"]):
+            _give(frame, request, reply)
+
+    reply.timed(work)
+
+
+def luma(request: dict[str, str], reply: Reply) -> None:
+    def work() -> None:
+        for frame in vl.open_source(request["file"]):
+            reply.picture(_seconds(frame))
+            reply.values.append(float(frame.luma().mean()))
+
+    reply.timed(work)
+
+
+def at(request: dict[str, str], reply: Reply) -> None:
+    def work() -> None:
+        for frame in vl.open_source(request["file"]).frames_at(numbers(request["at"])):
+            _give(frame, request, reply)
+
+    reply.timed(work)
+
+
+def tensor(request: dict[str, str], reply: Reply) -> None:
+    most = int(request.get("most", 10))
+    frames = [frame for frame, _ in zip(vl.open_source(request["file"]), range(most), strict=False)]
+    options: dict[str, Any] = {"fit": request["fit"]}
+    if request.get("clip") == "1":
+        options |= {"mean": (0.48145466, 0.4578275, 0.40821073), "std": (0.26862954, 0.26130258, 0.27577711)}
+
+    def work() -> None:
+        for frame in frames:
+            reply.picture(_seconds(frame), frame.tensor(int(request["size"]), **options))
+
+    reply.timed(work, len(frames))
+
+
+_ANALYZERS: dict[str, vl.Analyzer] = {}
+
+
+def visual(request: dict[str, str], reply: Reply) -> None:
+    """analyze_segment() with the analysis `visual` on the clock of the row; the Analyzer lives on, as in a worker."""
+    every = request["every"]
+    if every not in _ANALYZERS:
+        _ANALYZERS[every] = vl.Analyzer({"visual": vl.visual(every=float(every))})
+        _ANALYZERS[every].warm_up()
+
+    def work() -> None:
+        report = _ANALYZERS[every].analyze_segment(request["file"])
+        report.raise_for_status()
+        for frame in report.frames:
+            reply.picture(float(frame.pts) * frame.time_base[0] / frame.time_base[1])
+            reply.values.append(frame["visual"].attributes["brightness_level"])
+
+    reply.timed(work)
+
+
+if __name__ == "__main__":
+    serve({"first": first, "many": many, "all": all_, "luma": luma, "at": at, "tensor": tensor, "visual": visual})

@@ -1,0 +1,189 @@
+"""The table of docs/performance.md, made of out/bench/*.json."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import platform
+import re
+import subprocess
+import sys
+from collections.abc import Iterable
+from typing import Any
+
+BEGIN, END = "<!-- begin: side by side -->", "<!-- end: side by side -->"
+
+
+def machine(cores: set[int]) -> dict[str, Any]:
+    """What the figures depend on."""
+    text = pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    model = next((line.split(":", 1)[1].strip() for line in text.splitlines() if line.startswith("model name")), platform.machine())
+    flags = next((line.split(":", 1)[1].split() for line in text.splitlines() if line.startswith("flags")), [])
+    isa = [flag for flag in ("avx2", "avx512f", "avx512_bf16", "avx512_vnni", "amx_bf16") if flag in flags]
+    memory = int(re.findall(r"MemTotal:\s+(\d+)", pathlib.Path("/proc/meminfo").read_text(encoding="utf-8"))[0]) / (1 << 20)
+    release = pathlib.Path("/etc/os-release").read_text(encoding="utf-8")
+    system = re.findall(r'PRETTY_NAME="(.*)"', release)
+    governor = pathlib.Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
+    return {
+        "cpu": model,
+        "isa": isa,
+        "cores_used": sorted(cores),
+        "cores": os.cpu_count(),
+        "memory_gib": round(memory, 1),
+        "system": system[0] if system else platform.platform(),
+        "kernel": platform.release(),
+        "governor": governor.read_text(encoding="ascii").strip() if governor.exists() else "not shown (virtual machine)",
+    }
+
+
+def versions(python: pathlib.Path, vidloom_python: pathlib.Path) -> dict[str, str]:
+    packages = (
+        "numpy",
+        "opencv-python-headless",
+        "av",
+        "torch",
+        "torchvision",
+        "torchcodec",
+        "decord",
+        "transformers",
+        "pillow",
+        "imageio-ffmpeg",
+    )
+    code = (
+        "import importlib.metadata as m, json, sys\n"
+        "def v(n):\n    try: return m.version(n)\n    except m.PackageNotFoundError: return 'missing'\n"
+        "print(json.dumps({n: v(n) for n in sys.argv[1:]}))"
+    )
+    found: dict[str, str] = json.loads(subprocess.run([python, "-c", code, *packages], capture_output=True, text=True, check=True).stdout)
+    found["ffmpeg"] = subprocess.run(["ffmpeg", "-version"], capture_output=True, text=True, check=True).stdout.split()[2]
+    found["vidloom"] = subprocess.run([vidloom_python, "-c", code, "vidloom"], capture_output=True, text=True, check=True).stdout.split(
+        '"'
+    )[3]
+    found["python"] = platform.python_version()
+    found["compiler"] = subprocess.run(
+        [os.environ.get("CXX", "c++"), "--version"], capture_output=True, text=True, check=True
+    ).stdout.splitlines()[0]
+    return found
+
+
+def _time(seconds: float) -> str:
+    milliseconds = seconds * 1000
+    return f"{milliseconds:.3f} ms" if milliseconds < 1 else f"{milliseconds:.2f} ms" if milliseconds < 10 else f"{milliseconds:.0f} ms"
+
+
+def _mark(disturbed: bool) -> str:
+    return " †" if disturbed else ""
+
+
+def _person(row: dict[str, Any], name: str) -> dict[str, Any]:
+    return next(person for person in row["participants"] if person["name"] == name)
+
+
+def _figure(person: dict[str, Any] | None) -> str:
+    if person is None:
+        return ""
+    if person["figure"] is None:
+        return "void"
+    figure = person["figure"]
+    return f"{_time(figure['median'])}{_mark(figure['disturbed'])}"
+
+
+def _best(row: dict[str, Any], role: str) -> dict[str, Any] | None:
+    """The fastest of that role whose gate passed."""
+    people = [person for person in row["participants"] if person["role"] == role and person["figure"]]
+    return min(people, key=lambda person: float(person["figure"]["median"]), default=None)
+
+
+def _ratio(row: dict[str, Any], name: str) -> str:
+    """How many times faster than `name` ours is."""
+    ratio = row["faster_than"].get(name)
+    return "" if ratio is None else f"{ratio['median']:.2f} [{ratio['low']:.2f}, {ratio['high']:.2f}]{_mark(ratio['disturbed'])}"
+
+
+def table(rows: Iterable[dict[str, Any]]) -> str:
+    """One line a row: ours / limit / best peer, and how many times faster ours is than each."""
+    lines = [
+        "| row | ours | limit | limit / ours [95 %] | best correct peer | peer / ours [95 %] | gate of ours | targets |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        ours = _person(row, row["ours"])
+        limits = [person for person in row["participants"] if person["role"] == "limit"]
+        named = [target["other"] for target in row["targets"]]
+        limit = next((person for person in limits if person["name"] in named), limits[0] if limits else None)
+        peer = _best(row, "peer")
+        targets = "; ".join(
+            f"{target['text']}: **{ {True: 'met', False: 'missed', None: 'no figure'}[target['met']] }**" for target in row["targets"]
+        )
+        gate = ours["gate"]["text"] if ours["gate"]["passed"] else f"**void**: {ours['gate']['text']}"
+        lines.append(
+            f"| **{row['row']}** {row['title']} | {_figure(ours)} | {limit['name'] + ' ' if limit else ''}{_figure(limit)} | "
+            f"{_ratio(row, limit['name']) if limit else ''} | {peer['name'] + ' ' if peer else ''}{_figure(peer)} | "
+            f"{_ratio(row, peer['name']) if peer else ''} | {gate} | {targets} |"
+        )
+    return "\n".join(lines)
+
+
+def everybody(rows: Iterable[dict[str, Any]]) -> str:
+    """All participants of all rows."""
+    lines = [
+        "| row | who | median | p95 | least | CPU per result | peak RSS | rounds counted | gate |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        for person in row["participants"]:
+            figure, gate = person["figure"], person["gate"]
+            note = f" ({person['note']})" if person["note"] else ""
+            verdict = gate["text"] if gate["passed"] else f"**void**: {gate['text']}"
+            verdict = verdict.replace("|", "/")
+            if figure:
+                cells = [_time(figure[key]) for key in ("median", "p95", "min", "cpu")]
+                cells += [f"{person['peak_rss_mb']:.0f} MB", f"{figure['good']} of {figure['runs']}{_mark(figure['disturbed'])}"]
+            else:
+                cells = ["void", "", "", "", "", ""]
+            lines.append(f"| {row['row']} | {person['name']}{note} | {' | '.join(cells)} | {verdict} |")
+    return "\n".join(lines)
+
+
+def section(folder: pathlib.Path, order: list[str]) -> str:
+    """The generated part of docs/performance.md."""
+    common = json.loads((folder / "machine.json").read_text(encoding="utf-8"))
+    rows = [json.loads(path.read_text(encoding="utf-8")) for name in order if (path := folder / f"{name}.json").exists()]
+    here, library = common["machine"], common["versions"]
+    films = ", ".join(f"`{name}` {digest[:8]}" for name, digest in common["films"].items())
+    return "\n".join(
+        [
+            f"Machine: {here['cpu']} ({', '.join(here['isa'])}), cores {', '.join(map(str, here['cores_used']))} of {here['cores']}, "
+            f"{here['memory_gib']} GiB, {here['system']}, kernel {here['kernel']}, governor {here['governor']}. {common['date']}.",
+            "",
+            "Versions: " + ", ".join(f"{name} {version}" for name, version in library.items()) + ".",
+            "",
+            f"Films (sha256): {films}.",
+            "",
+            "`limit / ours` above 1: ours is faster than the limit program, below 1: slower. `peer / ours`: how many times faster ours is. "
+            "†: fewer than five rounds were undisturbed, so all rounds count; read such a figure as an indication.",
+            "",
+            table(rows),
+            "",
+            "<details><summary>Everybody in every row</summary>",
+            "",
+            everybody(rows),
+            "",
+            "</details>",
+        ]
+    )
+
+
+def insert(document: str, text: str) -> str:
+    """\\return `document` with what stands between the markers replaced."""
+    if document.count(BEGIN) != 1 or document.count(END) != 1 or document.index(BEGIN) > document.index(END):
+        raise ValueError(f"the document needs one line {BEGIN} and, after it, one line {END}")
+    before, rest = document.split(BEGIN)
+    after = rest.split(END)[1]
+    return f"{before}{BEGIN}\n{text}\n{END}{after}"
+
+
+def main(folder: pathlib.Path, document: pathlib.Path, order: list[str]) -> None:
+    document.write_text(insert(document.read_text(encoding="utf-8"), section(folder, order)), encoding="utf-8")
+    print(f"wrote {document}", file=sys.stderr)

@@ -1,0 +1,505 @@
+"""The rows: who does what, what must come out, and what is aimed at."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from . import gates
+from .gates import Verdict
+from .media import Clip, Studio
+
+Take = tuple[int, Callable[[Any], Any], Callable[[Any, Sequence[float]], Verdict]]
+
+
+@dataclass
+class Participant:
+    """One way of doing a row's work."""
+
+    name: str
+    role: Literal["ours", "limit", "peer"]
+    program: str  # "ours", "limits", or a module of side_by_side.peers
+    task: str
+    arguments: dict[str, Any] = field(default_factory=dict)
+    pictures: Callable[[], Take] | None = None  # how its pictures are judged; None: by their times alone
+    from_zero: bool = False  # its times count from the first picture
+    timeless: bool = False  # it gives no times
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Target:
+    """`at most`: ours / other in seconds; `at least`: other / ours. `other`: a participant's name, or "best peer"."""
+
+    other: str
+    kind: Literal["at most", "at least"]
+    bound: float
+
+    def __str__(self) -> str:
+        if self.kind == "at most":
+            return f"at most {self.bound:g} of {self.other}"
+        return f"{self.bound:g} times as fast as {self.other}" if self.bound >= 1 else f"{self.bound:g} of the speed of {self.other}"
+
+
+@dataclass
+class Row:
+    name: str
+    title: str
+    participants: list[Participant]
+    times: list[float]  # what must come out
+    targets: list[Target]
+    ordered: bool = True
+    values: Callable[[Sequence[float]], Verdict] | None = None  # judges Reply.values of everybody
+    rounds: int = 20
+    unit: str = "ms"
+    clip: str = ""
+    start: float = 0.0  # time of the film's first picture
+    note: str = ""
+
+    @property
+    def ours(self) -> Participant:
+        return next(p for p in self.participants if p.role == "ours")
+
+
+class Rows:
+    """Builds a row when it is asked for; films and references are made then."""
+
+    def __init__(self, studio: Studio) -> None:
+        self.studio = studio
+        self._makers: dict[str, Callable[[], Row]] = {}
+        for name, clip in (("D1", "1080p_g60.ts"), ("D1_720p", "720p_g60.ts"), ("D1_mp4", "1080p_g60.mp4")):
+            self._add(name, lambda name=name, clip=clip: self._first(name, clip))
+        self._add("D2", lambda: self._keys("D2", "1080p_g60.ts"))
+        self._add("D2_720p", lambda: self._keys("D2_720p", "720p_g60.ts"))
+        for threads in (1, 2):
+            self._add(f"D3_{threads}thread", lambda threads=threads: self._all_planes(f"D3_{threads}thread", "1080p_g60.ts", threads))
+        self._add("D3_hevc", lambda: self._all_planes("D3_hevc", "hevc_g60.mp4", 2))
+        self._add("D3_vp9", lambda: self._all_planes("D3_vp9", "vp9_g60.webm", 2))
+        self._add(
+            "D4",
+            lambda: self._all_rgb("D4", "1080p_g60.ts", [Target("overlapped limit", "at least", 0.92), Target("OpenCV", "at least", 1.2)]),
+        )
+        self._add("D5_half_second", lambda: self._sample("D5_half_second", "1080p_g60.ts", 0.5))
+        self._add("D5_second", lambda: self._sample("D5_second", "1080p_g60.ts", 1.0))
+        self._add("D5_mp4", lambda: self._sample("D5_mp4", "1080p_g60.mp4", 0.5))
+        self._add("D5_uniform_120s", lambda: self._uniform("D5_uniform_120s", "120s_g250.mp4"))
+        for name, clip in (
+            ("D6_g30_mp4", "120s_g30.mp4"),
+            ("D6_g250_mp4", "120s_g250.mp4"),
+            ("D6_g600_mp4", "120s_g600.mp4"),
+            ("D6_g250_mkv", "120s_g250.mkv"),
+            ("D6_g250_ts", "120s_g250.ts"),
+            ("D6_segment", "1080p_g60.ts"),
+        ):
+            self._add(name, lambda name=name, clip=clip: self._random(name, clip))
+        self._add("D7_warm", lambda: self._many("D7_warm", 200, cold=False))
+        self._add("D7_cold", lambda: self._many("D7_cold", 200, cold=True))
+        for count in (1, 4, 16):
+            self._add(f"D8_keys_{count}", lambda count=count: self._streams(f"D8_keys_{count}", count, "keys"))
+            self._add(f"D8_full_{count}", lambda count=count: self._streams(f"D8_full_{count}", count, "all"))
+        self._add("D9", lambda: self._luma("D9"))
+        for name, clip in (("D10_854x480", "480p_g60.mp4"), ("D10_426x240", "240p_g60.mp4"), ("D10_portrait", "portrait_g60.mp4")):
+            wanted = [Target("torchcodec", "at least", 1.5)]
+            self._add(name, lambda name=name, clip=clip, wanted=wanted: self._all_rgb(name, clip, wanted))
+        self._add("P1", self._clip_tensor)
+        self._add("P2", self._letterbox)
+        self._add("P3", self._full_rgb)
+        self._add("S0", self._segment_visual)
+        self._add("smoke", self._smoke)
+
+    def _add(self, name: str, make: Callable[[], Row]) -> None:
+        self._makers[name] = make
+
+    def names(self) -> list[str]:
+        return [name for name in self._makers if name != "smoke"]
+
+    def make(self, name: str) -> Row:
+        row = self._makers[name]()
+        row.start = self.studio.clip(row.clip).times[0]
+        return row
+
+    # What follows is one method per kind of row.
+
+    def _planes(self, clip: Clip, times: Sequence[float]) -> Callable[[], Take]:
+        return lambda: gates.planes(clip, times)
+
+    def _rgb(self, clip: Clip, times: Sequence[float], most_mean: float = 8.0) -> Callable[[], Take]:
+        """OpenCV and decord use BT.601 whatever the stream says, hence the width of the default."""
+        return lambda: gates.rgb(clip, times, most_mean)
+
+    def _first(self, name: str, film: str) -> Row:
+        clip = self.studio.clip(film)
+        times, file = clip.times[:1], str(clip.path)
+        width, height = clip.size
+        planes, pictures = self._planes(clip, times), self._rgb(clip, times)
+        participants = [
+            Participant("Vidloom C++", "ours", "ours", "first", {"file": file}, planes),
+            Participant("Vidloom Python", "ours", "vidloom_", "first", {"file": file, "as": "rgb"}, pictures),
+            Participant("no-probe limit", "limit", "limits", "first", {"file": file}, planes),
+            Participant("PyAV, key packet and drain", "peer", "pyav", "first_by_key", {"file": file}, planes),
+            Participant("PyAV", "peer", "pyav", "first", {"file": file}, planes),
+            Participant("OpenCV", "peer", "opencv", "first", {"file": file}, pictures, from_zero=True),
+            Participant("torchcodec", "peer", "torchcodec_", "first", {"file": file}, pictures),
+            Participant("torchcodec approximate", "peer", "torchcodec_", "first", {"file": file, "mode": "approximate"}, pictures),
+            Participant("decord", "peer", "decord_", "first", {"file": file}, pictures, from_zero=True),
+            Participant(
+                "imageio-ffmpeg",
+                "peer",
+                "command",
+                "first",
+                {"file": file, "binary": "imageio", "width": width, "height": height, "at": times},
+                pictures,
+                timeless=True,
+            ),
+        ]
+        targets = [
+            Target("no-probe limit", "at most", 1.10),
+            Target("PyAV, key packet and drain", "at least", 2.0),
+            Target("OpenCV", "at least", 2.4),
+        ]
+        if film.endswith(".mp4"):
+            targets = [Target("no-probe limit", "at most", 1.10)]
+        return Row(name, f"first picture of {_what(clip)}", participants, times, targets, clip=film)
+
+    def _keys(self, name: str, film: str) -> Row:
+        clip = self.studio.clip(film)
+        times, file = clip.keys, str(clip.path)
+        planes, pictures = self._planes(clip, times), self._rgb(clip, times)
+        indices = [clip.times.index(time) for time in times]
+        participants = [
+            Participant("Vidloom C++", "ours", "ours", "keys", {"file": file, "every": 2.0}, planes, note="every=2s, tolerance=2s"),
+            Participant("key packets limit", "limit", "limits", "keys", {"file": file}, planes),
+            Participant("PyAV NONKEY", "peer", "pyav", "keys", {"file": file}, planes),
+            Participant("OpenCV grab", "peer", "opencv", "needed", {"file": file, "indices": indices}, pictures, from_zero=True),
+            Participant("torchcodec", "peer", "torchcodec_", "needed", {"file": file, "indices": indices}, pictures),
+        ]
+        targets = [Target("key packets limit", "at most", 1.06), Target("PyAV NONKEY", "at least", 1.4)]
+        return Row(name, f"the {len(times)} keyframes of {_what(clip)}", participants, times, targets, clip=film)
+
+    def _all_planes(self, name: str, film: str, threads: int) -> Row:
+        clip = self.studio.clip(film)
+        file = str(clip.path)
+        planes = self._planes(clip, clip.times)
+        participants = [
+            Participant("Vidloom C++", "ours", "ours", "all", {"file": file, "threads": threads}, planes),
+            Participant("libavcodec", "limit", "limits", "all", {"file": file, "threads": threads}, planes),
+            Participant("PyAV", "peer", "pyav", "all", {"file": file, "threads": threads}, planes),
+            Participant("OpenCV grab", "peer", "opencv", "all", {"file": file, "threads": threads, "as": "yuv"}, from_zero=True),
+            Participant(
+                "ffmpeg -f null",
+                "peer",
+                "command",
+                "all",
+                {"file": file, "threads": threads, "as": "yuv", "at": clip.times, "width": 0, "height": 0},
+                timeless=True,
+                note="starts a process",
+            ),
+        ]
+        if threads > 1:
+            participants.insert(1, Participant("Vidloom Python", "ours", "vidloom_", "all", {"file": file}))
+        return Row(
+            name,
+            f"all {len(clip.times)} pictures of {_what(clip)} as planes, {threads} decoder thread{'s' if threads > 1 else ''}",
+            participants,
+            clip.times,
+            [Target("libavcodec", "at least", 0.98)],
+            clip=film,
+        )
+
+    def _all_rgb(self, name: str, film: str, targets: list[Target]) -> Row:
+        clip = self.studio.clip(film)
+        file, threads = str(clip.path), 2
+        width, height = clip.size
+        pictures = self._rgb(clip, clip.times)
+        participants = [
+            Participant(
+                "Vidloom C++", "ours", "ours", "all", {"file": file, "threads": threads, "as": "rgb"}, self._rgb(clip, clip.times, 1.5)
+            ),
+            Participant("Vidloom Python", "ours", "vidloom_", "all", {"file": file, "as": "rgb"}, self._rgb(clip, clip.times, 1.5)),
+            Participant(
+                "overlapped limit",
+                "limit",
+                "limits",
+                "overlapped",
+                {"file": file, "threads": threads, "as": "rgb"},
+                pictures,
+                note="swscale's fast path in a thread of its own",
+            ),
+            Participant("OpenCV", "peer", "opencv", "all", {"file": file, "threads": threads, "as": "rgb"}, pictures, from_zero=True),
+            Participant("PyAV", "peer", "pyav", "all", {"file": file, "threads": threads, "as": "rgb"}, pictures),
+            Participant("torchcodec", "peer", "torchcodec_", "all", {"file": file, "threads": threads}, pictures),
+            Participant("decord", "peer", "decord_", "all", {"file": file, "threads": threads}, pictures, from_zero=True),
+            Participant(
+                "imageio-ffmpeg",
+                "peer",
+                "command",
+                "all",
+                {"file": file, "binary": "imageio", "as": "rgb", "width": width, "height": height, "at": clip.times},
+                pictures,
+                timeless=True,
+            ),
+        ]
+        return Row(name, f"all {len(clip.times)} pictures of {_what(clip)} as RGB, 2 cores", participants, clip.times, targets, clip=film)
+
+    def _sparse(
+        self, name: str, film: str, times: list[float], title: str, ours: Participant, targets: list[Target], rounds: int = 20
+    ) -> Row:
+        clip = self.studio.clip(film)
+        file = str(clip.path)
+        indices = [clip.times.index(time) for time in times]
+        pictures, planes = self._rgb(clip, times), self._planes(clip, times)
+        participants = [
+            ours,
+            Participant("needed pictures, 1 thread", "limit", "limits", "needed", {"file": file, "at": times}, planes),
+            Participant("needed pictures, 2 workers", "limit", "limits", "needed", {"file": file, "at": times, "workers": 2}, planes),
+            Participant("PyAV in order", "peer", "pyav", "needed", {"file": file, "at": times, "threads": 2}, planes),
+            Participant("OpenCV grab", "peer", "opencv", "needed", {"file": file, "indices": indices}, pictures, from_zero=True),
+            Participant("torchcodec", "peer", "torchcodec_", "needed", {"file": file, "indices": indices, "threads": 2}, pictures),
+            Participant(
+                "torchcodec approximate",
+                "peer",
+                "torchcodec_",
+                "needed",
+                {"file": file, "indices": indices, "threads": 2, "mode": "approximate"},
+                pictures,
+            ),
+            Participant("decord", "peer", "decord_", "needed", {"file": file, "indices": indices, "threads": 2}, pictures, from_zero=True),
+        ]
+        return Row(name, title, participants, times, targets, ordered=False, clip=film, rounds=rounds)
+
+    def _sample(self, name: str, film: str, every: float) -> Row:
+        clip = self.studio.clip(film)
+        times = clip.grid(every)
+        ours = Participant(
+            "Vidloom C++",
+            "ours",
+            "ours",
+            "sample",
+            {"file": str(clip.path), "every": every, "threads": 2},
+            self._planes(clip, times),
+            note=f"every={every:g}s",
+        )
+        targets = [Target("needed pictures, 2 workers", "at most", 1.10)]
+        return self._sparse(name, film, times, f"a picture every {every:g} s of {_what(clip)} ({len(times)})", ours, targets)
+
+    def _uniform(self, name: str, film: str) -> Row:
+        clip = self.studio.clip(film)
+        times = [clip.times[int(place * len(clip.times) / 10)] for place in range(10)]
+        ours = Participant(
+            "Vidloom C++", "ours", "ours", "at", {"file": str(clip.path), "at": times, "threads": 2}, self._planes(clip, times)
+        )
+        return self._sparse(
+            name, film, times, f"10 pictures evenly of {_what(clip)}", ours, [Target("needed pictures, 2 workers", "at most", 1.10)], 10
+        )
+
+    def _random(self, name: str, film: str) -> Row:
+        clip = self.studio.clip(film)
+        times = random.Random(6).sample(clip.times, 10)
+        ours = Participant(
+            "Vidloom C++", "ours", "ours", "at", {"file": str(clip.path), "at": times, "threads": 2}, self._planes(clip, times)
+        )
+        row = self._sparse(
+            name,
+            film,
+            times,
+            f"10 pictures at random times of {_what(clip)}",
+            ours,
+            [Target("needed pictures, 2 workers", "at most", 1.10)],
+            10,
+        )
+        file = str(clip.path)
+        indices = [clip.times.index(time) for time in times]
+        row.participants += [
+            Participant("PyAV seek", "peer", "pyav", "sought", {"file": file, "at": times, "threads": 2}, self._planes(clip, times)),
+            Participant(
+                "OpenCV seek", "peer", "opencv", "sought", {"file": file, "indices": indices}, self._rgb(clip, times), from_zero=True
+            ),
+        ]
+        return row
+
+    def _many(self, name: str, count: int, cold: bool) -> Row:
+        clip = self.studio.clip("1080p_g60.ts")
+        files = [str(path) for path in self.studio.copies(clip.name, count)]
+        work = {"files": files, "cold": int(cold)}
+        times = clip.times[:1] * count
+        participants = [
+            Participant("Vidloom C++", "ours", "ours", "many", work, self._planes(clip, times)),
+            Participant("Vidloom Python", "ours", "vidloom_", "many", work),
+            Participant("no-probe limit", "limit", "limits", "many", work, self._planes(clip, times)),
+            Participant("PyAV, key packet and drain", "peer", "pyav", "many", work, self._planes(clip, times)),
+            Participant("OpenCV", "peer", "opencv", "many", work, from_zero=True),
+        ]
+        title = f"first pictures of {count} segments of {_what(clip)}, page cache {'dropped' if cold else 'warm'}"
+        return Row(name, title, participants, times, [Target("no-probe limit", "at most", 1.10)], rounds=8, clip=clip.name)
+
+    def _streams(self, name: str, count: int, what: str) -> Row:
+        clip = self.studio.clip("1080p_g60.ts")
+        most = 60
+        work = {"file": str(clip.path), "count": count, "what": what, "most": most}
+        times = (clip.keys if what == "keys" else clip.times[:most]) * count
+        participants = [
+            Participant("Vidloom C++", "ours", "ours", "streams", {**work, "every": 2.0}),
+            Participant("libavcodec", "limit", "limits", "streams", work),
+            Participant("PyAV threads", "peer", "pyav", "streams", work),
+        ]
+        if what == "all":
+            participants.append(Participant("OpenCV threads", "peer", "opencv", "streams", work, from_zero=True))
+        kind = "keyframes" if what == "keys" else f"the first {most} pictures"
+        targets = [Target("libavcodec", "at least", 0.95)] if count == 16 else []
+        return Row(
+            name,
+            f"{kind} of {count} streams at once, {_what(clip)}",
+            participants,
+            times,
+            targets,
+            ordered=False,
+            rounds=10,
+            clip=clip.name,
+        )
+
+    def _luma(self, name: str) -> Row:
+        clip = self.studio.clip("1080p_g60.ts")
+        file = str(clip.path)
+        participants = [
+            Participant("Vidloom C++", "ours", "ours", "luma", {"file": file, "threads": 2}),
+            Participant("Vidloom Python", "ours", "vidloom_", "luma", {"file": file}),
+            Participant("Vidloom C++, D3", "limit", "ours", "all", {"file": file, "threads": 2}),
+            Participant("libavcodec, D3", "limit", "limits", "all", {"file": file, "threads": 2}),
+            Participant("PyAV", "peer", "pyav", "luma", {"file": file, "threads": 2}),
+            Participant(
+                "OpenCV",
+                "peer",
+                "opencv",
+                "luma",
+                {"file": file, "threads": 2},
+                from_zero=True,
+                note="mean of cvtColor's gray: another luma, so not judged",
+            ),
+        ]
+        judge = gates.values(clip.luma_means, 1e-6)
+        return Row(
+            name,
+            f"mean of Y of all pictures of {_what(clip)}",
+            participants,
+            clip.times,
+            [Target("Vidloom C++, D3", "at least", 0.95)],
+            values=judge,
+            clip=clip.name,
+        )
+
+    def _tensors(
+        self,
+        name: str,
+        title: str,
+        ours: dict[str, Any],
+        kind: str,
+        side: int,
+        peers: Iterable[tuple[str, str, float]],
+        targets: list[Target],
+    ) -> Row:
+        clip = self.studio.clip("1080p_g60.ts")
+        most = 20
+        work = {"file": str(clip.path), "most": most}
+        participants = [
+            Participant("Vidloom C++", "ours", "ours", "tensor", {**work, **ours}, lambda: gates.tensor(clip, kind, side, "f4", 0.5)),
+            Participant(
+                "Vidloom Python", "ours", "vidloom_", "tensor", {**work, **ours}, lambda: gates.tensor(clip, kind, side, "f4", 0.5)
+            ),
+            Participant("planes read once", "limit", "limits", "read_planes", {**work, "square": int(kind == "clip")}, timeless=True),
+            *(
+                Participant(
+                    peer,
+                    "peer",
+                    "tensors",
+                    task,
+                    {**work, "threads": 1},
+                    lambda most_mean=most_mean: gates.tensor(clip, kind, side, "f4", most_mean),
+                )
+                for peer, task, most_mean in peers
+            ),
+        ]
+        return Row(name, title, participants, clip.times[:most], targets, clip=clip.name, unit="ms a picture")
+
+    def _clip_tensor(self) -> Row:
+        peers = [
+            ("RGB, torchvision v2 uint8", "torchvision_v2", 1.6),
+            ("RGB, CLIPImageProcessor (torchvision)", "hf_torchvision", 1.6),
+            ("RGB, CLIPImageProcessor (Pillow)", "hf_pil", 1.6),
+            ("RGB, cv2 INTER_CUBIC", "cv2_cubic", 1.6),
+            ("ready RGB, CLIPImageProcessor (torchvision)", "ready_hf_torchvision", 1.6),
+        ]
+        targets = [Target("RGB, torchvision v2 uint8", "at least", 8), Target("RGB, CLIPImageProcessor (torchvision)", "at least", 15)]
+        ours = {"size": 224, "fit": "centre_crop", "clip": 1}
+        return self._tensors("P1", "planes of 1080p to CLIP's float input, 224 x 224, 1 thread", ours, "clip", 224, peers, targets)
+
+    def _letterbox(self) -> Row:
+        peers = [("RGB, cv2 letterbox", "letterbox", 8.0), ("ready RGB, cv2 letterbox", "ready_letterbox", 8.0)]
+        ours = {"size": 640, "fit": "letterbox"}
+        return self._tensors(
+            "P2",
+            "planes of 1080p to a letterboxed float input, 640 x 640, 1 thread",
+            ours,
+            "letterbox",
+            640,
+            peers,
+            [Target("RGB, cv2 letterbox", "at least", 5)],
+        )
+
+    def _full_rgb(self) -> Row:
+        clip = self.studio.clip("1080p_g60.ts")
+        most = 20
+        work = {"file": str(clip.path), "most": most}
+        participants = [
+            Participant("Vidloom C++", "ours", "ours", "to_rgb", work, lambda: gates.full_rgb(clip, 0.6)),
+            Participant("planes read once", "limit", "limits", "read_planes", work, timeless=True),
+            Participant("swscale accurate", "peer", "limits", "to_rgb", {**work, "accurate": 1}, lambda: gates.full_rgb(clip, 1.0)),
+            Participant("swscale fast", "peer", "limits", "to_rgb", work, lambda: gates.full_rgb(clip, 8.0), note="nearest chroma"),
+        ]
+        return Row(
+            "P3",
+            "planes of 1080p to full-size RGB, 1 thread",
+            participants,
+            clip.times[:most],
+            [Target("swscale accurate", "at least", 12)],
+            clip=clip.name,
+            unit="ms a picture",
+        )
+
+    def _segment_visual(self) -> Row:
+        clip = self.studio.clip("1080p_g60.ts")
+        times = clip.grid(1.0)
+        indices = [clip.times.index(time) for time in times]
+        participants = [
+            Participant("Vidloom Python", "ours", "vidloom_", "visual", {"file": str(clip.path), "every": 1.0}),
+            Participant("needed pictures, 1 thread", "limit", "limits", "needed", {"file": str(clip.path), "at": times}),
+            Participant("OpenCV and numpy", "peer", "opencv", "visual", {"file": str(clip.path), "indices": indices}, from_zero=True),
+        ]
+        return Row(
+            "S0",
+            f"analyze_segment() with `visual`, a picture a second of {_what(clip)}",
+            participants,
+            times,
+            [Target("OpenCV and numpy", "at least", 1.0)],
+            ordered=False,
+            clip=clip.name,
+        )
+
+    def _smoke(self) -> Row:
+        """Small enough for a test of the machinery: one good participant, one that delivers the wrong pictures."""
+        clip = self.studio.clip("smoke.ts")
+        file, times = str(clip.path), clip.times
+        planes = self._planes(clip, times)
+        participants = [
+            Participant("Vidloom C++", "ours", "ours", "all", {"file": file, "threads": 1}, planes),
+            Participant("libavcodec", "limit", "limits", "all", {"file": file, "threads": 1}, planes),
+            Participant("keyframes only", "peer", "limits", "keys", {"file": file}, planes, note="must be void"),
+        ]
+        return Row("smoke", "a small segment", participants, times, [Target("libavcodec", "at least", 0.01)], rounds=4, clip=clip.name)
+
+
+def _what(clip: Clip) -> str:
+    width, height = clip.size
+    group = round(len(clip.times) / max(1, len(clip.keys)))
+    return f"{clip.path.suffix[1:]}, {width}x{height}, {clip.times[-1] - clip.times[0]:.0f} s, GOP {group}"
