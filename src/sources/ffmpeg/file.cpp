@@ -207,7 +207,7 @@ void FileSource::seek(Nanos media_time) {
 std::unique_ptr<Source> make_file_source(const Value& options, int threads) {
   if (const Value* wanted = options.find("threads"); wanted && !wanted->is_null()) {
     const std::int64_t value = wanted->as_integer();
-    if (value < 0 || value > 64) throw Error(Code::config, "threads is " + std::to_string(value) + "; use 0 (as many as cores) to 64");
+    if (value < 0 || value > 64) throw Error(Code::config, "threads is " + std::to_string(value) + "; use 0 (enough for all cores) to 64");
     threads = static_cast<int>(value);
   }
   return std::make_unique<FileSource>(options["uri"].as_string(), av::pixel_limit(options), threads);

@@ -15,7 +15,7 @@ class FrameReader {
  public:
   struct Options {
     std::int64_t max_pixels = 0;
-    int threads = 1;  ///< 0: as many as cores
+    int threads = 1;  ///< 0: enough to keep all cores busy
   };
   /// Opens nothing yet.
   FrameReader(std::string path, const WakeUp& stop, const Options& options);

@@ -21,8 +21,11 @@ Decoder::Decoder(const AVCodecParameters& parameters, const Options& options, co
   codec_->thread_safe_callbacks = 1;
 #pragma GCC diagnostic pop
 #endif
-  const int cores = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
-  codec_->thread_count = std::min(options.threads > 0 ? options.threads : cores, 16);
+  // Two more than cores: a picture is handed out only when the oldest one is whole, so with as many threads as cores one of them waits for
+  // its turn while the caller works on the picture before. Measured on 2 cores, 1080p H.264: 17 % less time than 2 threads, with and without
+  // a conversion by the caller; a third one more changes nothing.
+  const int chosen = static_cast<int>(std::max(1U, std::thread::hardware_concurrency())) + 2;
+  codec_->thread_count = std::min(options.threads > 0 ? options.threads : chosen, 16);
   codec_->pkt_timebase = options.packet_time_base;
   // The crop of the stream to the pixel, not to what the CPU likes its rows aligned to.
   codec_->flags |= AV_CODEC_FLAG_UNALIGNED;

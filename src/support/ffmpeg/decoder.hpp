@@ -17,7 +17,7 @@ constexpr int silent = 100;
 class Decoder {
  public:
   struct Options {
-    int threads = 1;                ///< 0: as many as cores
+    int threads = 1;                ///< 0: enough to keep all cores busy
     std::int64_t max_pixels = 0;    ///< checked before the memory of a picture is taken
     AVRational packet_time_base{0, 1};
     bool strict = false;            ///< any error in the bytes refuses the picture
