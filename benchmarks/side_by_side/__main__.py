@@ -23,6 +23,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--list", action="store_true", help="names the rows and ends")
     parser.add_argument("--rounds", type=int, default=0, help="undisturbed rounds wanted; 0: what the row says")
     parser.add_argument("--seconds", type=float, default=60, help="most time for the rounds of one row")
+    parser.add_argument("--realtime", action="store_true", help="participants run before all ordinary processes (SCHED_RR; root)")
     parser.add_argument("--only", default="", help="participants whose names hold this (Vidloom always plays)")
     parser.add_argument("--out", type=pathlib.Path, default=ROOT / "out/bench")
     parser.add_argument("--film", type=pathlib.Path, default=ROOT / "build/clips/vtest.avi", help="what all films are made of")
@@ -63,7 +64,7 @@ def main() -> int:
         options.stubs,
         pathlib.Path(__file__).resolve().parents[1],
     )
-    bench = Bench(tools, options.out, cores, options.seconds)
+    bench = Bench(tools, options.out, cores, options.seconds, options.realtime)
     if options.rows or not options.write:
         for name in wanted:
             say(f"{name}")
@@ -93,7 +94,7 @@ def remember(options: argparse.Namespace, rows: Rows, cores: set[int]) -> None:
     films = json.loads(path.read_text(encoding="utf-8"))["films"] if path.exists() else {}
     facts = {
         "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
-        "machine": report.machine(cores),
+        "machine": {**report.machine(cores), "scheduling": "real-time, round robin" if options.realtime else "ordinary"},
         "versions": report.versions(options.peers, options.python),
         "films": {**films, **rows.studio.used()},
     }

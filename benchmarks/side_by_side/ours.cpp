@@ -21,8 +21,8 @@ using side_by_side::Request;
 /// An open source; gives frames until there are none.
 class Reading {
  public:
-  Reading(const std::string& path, int threads, std::span<const Demand> demands = {})
-      : source_(path.ends_with(".ts") && threads == 1 ? segment_source(path) : file_source(path, {.threads = threads})) {
+  Reading(const std::string& path, const Request& request, std::span<const Demand> demands = {})
+      : source_(open_source(path, options_of(request))) {
     if (!demands.empty()) source_->set_demand(demands);
     SourceContext context{.cpu = CpuGate::process()};
     source_->open(context);
@@ -38,6 +38,11 @@ class Reading {
   }
 
  private:
+  static Value options_of(const Request& request) {
+    Value options = Value::object();
+    if (request.has("threads")) options.set("threads", request.integer("threads", 0));
+    return options;
+  }
   std::unique_ptr<Source> source_;
 };
 
@@ -76,7 +81,7 @@ class Delivery {
 
 void first_of(const std::string& path, const Request& request, Reply& reply) {
   Delivery deliver(request, reply);
-  Reading reading(path, request.integer("threads", 1));
+  Reading reading(path, request);
   deliver(reading.next().value());
 }
 
@@ -111,7 +116,7 @@ void keys(const Request& request, Reply& reply) {
   reply.timed([&] {
     Delivery deliver(request, reply);
     const Demand demand = keyframes(request);
-    Reading reading(request.text("file"), request.integer("threads", 1), {&demand, 1});
+    Reading reading(request.text("file"), request, {&demand, 1});
     while (const std::optional<Frame> frame = reading.next())
       if (frame->info().keyframe) deliver(*frame);
   });
@@ -120,7 +125,7 @@ void keys(const Request& request, Reply& reply) {
 void all(const Request& request, Reply& reply) {
   reply.timed([&] {
     Delivery deliver(request, reply);
-    Reading reading(request.text("file"), request.integer("threads", 1));
+    Reading reading(request.text("file"), request);
     while (const std::optional<Frame> frame = reading.next()) deliver(*frame);
   });
 }
@@ -130,7 +135,7 @@ void sample(const Request& request, Reply& reply) {
   reply.timed([&] {
     Delivery deliver(request, reply);
     const Demand demand{.every = from_seconds(request.number("every"))};
-    Reading reading(request.text("file"), request.integer("threads", 1), {&demand, 1});
+    Reading reading(request.text("file"), request, {&demand, 1});
     std::optional<std::int64_t> last;
     while (const std::optional<Frame> frame = reading.next()) {
       const std::int64_t tick = frame->info().time.media_time / demand.every;
@@ -144,7 +149,7 @@ void sample(const Request& request, Reply& reply) {
 void at(const Request& request, Reply& reply) {
   reply.timed([&] {
     Delivery deliver(request, reply);
-    Reading reading(request.text("file"), request.integer("threads", 1));
+    Reading reading(request.text("file"), request);
     for (const double time : request.numbers("at")) {
       reading.source().seek(from_seconds(time - 1e-6));
       deliver(reading.next().value());
@@ -165,7 +170,7 @@ void streams(const Request& request, Reply& reply) {
         std::string trouble;
         try {
           const Demand demand = key_only ? keyframes(request) : Demand{};
-          Reading reading(request.text("file"), 1, {&demand, 1});
+          Reading reading(request.text("file"), request, {&demand, 1});
           for (int left = most; left > 0; --left) {
             const std::optional<Frame> frame = reading.next();
             if (!frame) break;
@@ -187,7 +192,7 @@ void streams(const Request& request, Reply& reply) {
 /// Mean of Y of every picture, on the decoder's own plane.
 void luma(const Request& request, Reply& reply) {
   reply.timed([&] {
-    Reading reading(request.text("file"), request.integer("threads", 1));
+    Reading reading(request.text("file"), request);
     while (const std::optional<Frame> frame = reading.next()) {
       const PlaneView y = frame->luma();
       std::uint64_t sum = 0;
@@ -204,7 +209,7 @@ void luma(const Request& request, Reply& reply) {
 }
 
 std::vector<Frame> decoded(const Request& request) {
-  Reading reading(request.text("file"), 1);
+  Reading reading(request.text("file"), request);
   std::vector<Frame> frames;
   for (int left = request.integer("most", 10); left > 0; --left) frames.push_back(reading.next().value());
   return frames;

@@ -155,7 +155,8 @@ def section(folder: pathlib.Path, order: list[str]) -> str:
     return "\n".join(
         [
             f"Machine: {here['cpu']} ({', '.join(here['isa'])}), cores {', '.join(map(str, here['cores_used']))} of {here['cores']}, "
-            f"{here['memory_gib']} GiB, {here['system']}, kernel {here['kernel']}, governor {here['governor']}. {common['date']}.",
+            f"{here['memory_gib']} GiB, {here['system']}, kernel {here['kernel']}, governor {here['governor']}, "
+            f"scheduling {here['scheduling']}. {common['date']}.",
             "",
             "Versions: " + ", ".join(f"{name} {version}" for name, version in library.items()) + ".",
             "",

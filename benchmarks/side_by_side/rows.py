@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -68,15 +69,16 @@ class Rows:
 
     def __init__(self, studio: Studio) -> None:
         self.studio = studio
+        self.frame_threads = len(os.sched_getaffinity(0)) + 2  # what keeps all cores busy; more brings nothing
         self._makers: dict[str, Callable[[], Row]] = {}
         for name, clip in (("D1", "1080p_g60.ts"), ("D1_720p", "720p_g60.ts"), ("D1_mp4", "1080p_g60.mp4")):
             self._add(name, lambda name=name, clip=clip: self._first(name, clip))
         self._add("D2", lambda: self._keys("D2", "1080p_g60.ts"))
         self._add("D2_720p", lambda: self._keys("D2_720p", "720p_g60.ts"))
-        for threads in (1, 2):
-            self._add(f"D3_{threads}thread", lambda threads=threads: self._all_planes(f"D3_{threads}thread", "1080p_g60.ts", threads))
-        self._add("D3_hevc", lambda: self._all_planes("D3_hevc", "hevc_g60.mp4", 2))
-        self._add("D3_vp9", lambda: self._all_planes("D3_vp9", "vp9_g60.webm", 2))
+        for name, threads in (("D3_1_thread", 1), ("D3_2_threads", 2), ("D3_default", 0)):
+            self._add(name, lambda name=name, threads=threads: self._all_planes(name, "1080p_g60.ts", threads))
+        self._add("D3_hevc", lambda: self._all_planes("D3_hevc", "hevc_g60.mp4", 0))
+        self._add("D3_vp9", lambda: self._all_planes("D3_vp9", "vp9_g60.webm", 0))
         self._add(
             "D4",
             lambda: self._all_rgb("D4", "1080p_g60.ts", [Target("overlapped limit", "at least", 0.92), Target("OpenCV", "at least", 1.2)]),
@@ -179,14 +181,17 @@ class Rows:
         return Row(name, f"the {len(times)} keyframes of {_what(clip)}", participants, times, targets, clip=film)
 
     def _all_planes(self, name: str, film: str, threads: int) -> Row:
+        """`threads` 0: everybody's own choice."""
         clip = self.studio.clip(film)
         file = str(clip.path)
+        chosen = {"threads": threads} if threads else {}
         planes = self._planes(clip, clip.times)
+        best = threads or self.frame_threads
         participants = [
             Participant("Vidloom C++", "ours", "ours", "all", {"file": file, "threads": threads}, planes),
-            Participant("libavcodec", "limit", "limits", "all", {"file": file, "threads": threads}, planes),
+            Participant("libavcodec", "limit", "limits", "all", {"file": file, "threads": best}, planes, note=f"{best} frame threads"),
             Participant("PyAV", "peer", "pyav", "all", {"file": file, "threads": threads}, planes),
-            Participant("OpenCV grab", "peer", "opencv", "all", {"file": file, "threads": threads, "as": "yuv"}, from_zero=True),
+            Participant("OpenCV grab", "peer", "opencv", "all", {"file": file, **chosen, "as": "yuv"}, from_zero=True),
             Participant(
                 "ffmpeg -f null",
                 "peer",
@@ -197,11 +202,11 @@ class Rows:
                 note="starts a process",
             ),
         ]
-        if threads > 1:
-            participants.insert(1, Participant("Vidloom Python", "ours", "vidloom_", "all", {"file": file}))
+        if threads == 0:
+            participants.insert(1, Participant("Vidloom Python", "ours", "vidloom_", "all", {"file": file, "threads": 0}))
         return Row(
             name,
-            f"all {len(clip.times)} pictures of {_what(clip)} as planes, {threads} decoder thread{'s' if threads > 1 else ''}",
+            f"all {len(clip.times)} pictures of {_what(clip)} as planes, {threads or 'default'} decoder thread{'s' * (threads != 1)}",
             participants,
             clip.times,
             [Target("libavcodec", "at least", 0.98)],
@@ -210,24 +215,26 @@ class Rows:
 
     def _all_rgb(self, name: str, film: str, targets: list[Target]) -> Row:
         clip = self.studio.clip(film)
-        file, threads = str(clip.path), 2
+        file, threads = str(clip.path), 0  # everybody's own choice
         width, height = clip.size
         pictures = self._rgb(clip, clip.times)
         participants = [
             Participant(
                 "Vidloom C++", "ours", "ours", "all", {"file": file, "threads": threads, "as": "rgb"}, self._rgb(clip, clip.times, 1.5)
             ),
-            Participant("Vidloom Python", "ours", "vidloom_", "all", {"file": file, "as": "rgb"}, self._rgb(clip, clip.times, 1.5)),
+            Participant(
+                "Vidloom Python", "ours", "vidloom_", "all", {"file": file, "threads": 0, "as": "rgb"}, self._rgb(clip, clip.times, 1.5)
+            ),
             Participant(
                 "overlapped limit",
                 "limit",
                 "limits",
                 "overlapped",
-                {"file": file, "threads": threads, "as": "rgb"},
+                {"file": file, "threads": self.frame_threads, "as": "rgb"},
                 pictures,
-                note="swscale's fast path in a thread of its own",
+                note=f"{self.frame_threads} frame threads, swscale's fast path in a thread of its own",
             ),
-            Participant("OpenCV", "peer", "opencv", "all", {"file": file, "threads": threads, "as": "rgb"}, pictures, from_zero=True),
+            Participant("OpenCV", "peer", "opencv", "all", {"file": file, "as": "rgb"}, pictures, from_zero=True),
             Participant("PyAV", "peer", "pyav", "all", {"file": file, "threads": threads, "as": "rgb"}, pictures),
             Participant("torchcodec", "peer", "torchcodec_", "all", {"file": file, "threads": threads}, pictures),
             Participant("decord", "peer", "decord_", "all", {"file": file, "threads": threads}, pictures, from_zero=True),
@@ -254,18 +261,18 @@ class Rows:
             ours,
             Participant("needed pictures, 1 thread", "limit", "limits", "needed", {"file": file, "at": times}, planes),
             Participant("needed pictures, 2 workers", "limit", "limits", "needed", {"file": file, "at": times, "workers": 2}, planes),
-            Participant("PyAV in order", "peer", "pyav", "needed", {"file": file, "at": times, "threads": 2}, planes),
+            Participant("PyAV in order", "peer", "pyav", "needed", {"file": file, "at": times, "threads": 0}, planes),
             Participant("OpenCV grab", "peer", "opencv", "needed", {"file": file, "indices": indices}, pictures, from_zero=True),
-            Participant("torchcodec", "peer", "torchcodec_", "needed", {"file": file, "indices": indices, "threads": 2}, pictures),
+            Participant("torchcodec", "peer", "torchcodec_", "needed", {"file": file, "indices": indices, "threads": 0}, pictures),
             Participant(
                 "torchcodec approximate",
                 "peer",
                 "torchcodec_",
                 "needed",
-                {"file": file, "indices": indices, "threads": 2, "mode": "approximate"},
+                {"file": file, "indices": indices, "threads": 0, "mode": "approximate"},
                 pictures,
             ),
-            Participant("decord", "peer", "decord_", "needed", {"file": file, "indices": indices, "threads": 2}, pictures, from_zero=True),
+            Participant("decord", "peer", "decord_", "needed", {"file": file, "indices": indices, "threads": 0}, pictures, from_zero=True),
         ]
         return Row(name, title, participants, times, targets, ordered=False, clip=film, rounds=rounds)
 
@@ -277,7 +284,7 @@ class Rows:
             "ours",
             "ours",
             "sample",
-            {"file": str(clip.path), "every": every, "threads": 2},
+            {"file": str(clip.path), "every": every, "threads": 0},
             self._planes(clip, times),
             note=f"every={every:g}s",
         )
@@ -287,9 +294,7 @@ class Rows:
     def _uniform(self, name: str, film: str) -> Row:
         clip = self.studio.clip(film)
         times = [clip.times[int(place * len(clip.times) / 10)] for place in range(10)]
-        ours = Participant(
-            "Vidloom C++", "ours", "ours", "at", {"file": str(clip.path), "at": times, "threads": 2}, self._planes(clip, times)
-        )
+        ours = Participant("Vidloom C++", "ours", "ours", "at", {"file": str(clip.path), "at": times}, self._planes(clip, times))
         return self._sparse(
             name, film, times, f"10 pictures evenly of {_what(clip)}", ours, [Target("needed pictures, 2 workers", "at most", 1.10)], 10
         )
@@ -297,9 +302,7 @@ class Rows:
     def _random(self, name: str, film: str) -> Row:
         clip = self.studio.clip(film)
         times = random.Random(6).sample(clip.times, 10)
-        ours = Participant(
-            "Vidloom C++", "ours", "ours", "at", {"file": str(clip.path), "at": times, "threads": 2}, self._planes(clip, times)
-        )
+        ours = Participant("Vidloom C++", "ours", "ours", "at", {"file": str(clip.path), "at": times}, self._planes(clip, times))
         row = self._sparse(
             name,
             film,
@@ -312,7 +315,7 @@ class Rows:
         file = str(clip.path)
         indices = [clip.times.index(time) for time in times]
         row.participants += [
-            Participant("PyAV seek", "peer", "pyav", "sought", {"file": file, "at": times, "threads": 2}, self._planes(clip, times)),
+            Participant("PyAV seek", "peer", "pyav", "sought", {"file": file, "at": times, "threads": 0}, self._planes(clip, times)),
             Participant(
                 "OpenCV seek", "peer", "opencv", "sought", {"file": file, "indices": indices}, self._rgb(clip, times), from_zero=True
             ),
@@ -363,17 +366,17 @@ class Rows:
         clip = self.studio.clip("1080p_g60.ts")
         file = str(clip.path)
         participants = [
-            Participant("Vidloom C++", "ours", "ours", "luma", {"file": file, "threads": 2}),
-            Participant("Vidloom Python", "ours", "vidloom_", "luma", {"file": file}),
-            Participant("Vidloom C++, D3", "limit", "ours", "all", {"file": file, "threads": 2}),
-            Participant("libavcodec, D3", "limit", "limits", "all", {"file": file, "threads": 2}),
-            Participant("PyAV", "peer", "pyav", "luma", {"file": file, "threads": 2}),
+            Participant("Vidloom C++", "ours", "ours", "luma", {"file": file, "threads": 0}),
+            Participant("Vidloom Python", "ours", "vidloom_", "luma", {"file": file, "threads": 0}),
+            Participant("Vidloom C++, D3", "limit", "ours", "all", {"file": file, "threads": 0}),
+            Participant("libavcodec, D3", "limit", "limits", "all", {"file": file, "threads": self.frame_threads}),
+            Participant("PyAV", "peer", "pyav", "luma", {"file": file, "threads": 0}),
             Participant(
                 "OpenCV",
                 "peer",
                 "opencv",
                 "luma",
-                {"file": file, "threads": 2},
+                {"file": file},
                 from_zero=True,
                 note="mean of cvtColor's gray: another luma, so not judged",
             ),

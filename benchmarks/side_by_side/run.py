@@ -56,8 +56,8 @@ class Tools:
 
 
 class Bench:
-    def __init__(self, tools: Tools, out: pathlib.Path, cores: set[int], budget: float) -> None:
-        self.tools, self.out, self.cores, self.budget = tools, out, cores, budget
+    def __init__(self, tools: Tools, out: pathlib.Path, cores: set[int], budget: float, realtime: bool = False) -> None:
+        self.tools, self.out, self.cores, self.budget, self.realtime = tools, out, cores, budget, realtime
         out.mkdir(parents=True, exist_ok=True)
         self.log = out / "workers.log"
         self._metronome = self._worker("limits")
@@ -71,7 +71,7 @@ class Bench:
         else:
             python = tools.vidloom_python if program == "vidloom_" else tools.python
             command = [str(python), "-m", f"side_by_side.peers.{program}"]
-        return Worker(command, self.cores, self.log, environment)
+        return Worker(command, self.cores, self.log, environment, self.realtime)
 
     def calibrate(self) -> float:
         seconds = float(self._metronome.ask("calibrate", {"rounds": 6})["seconds"])
@@ -161,7 +161,8 @@ class Bench:
         record.peak_rss_mb = max(record.peak_rss_mb, answer["peak_rss_kb"] / 1024)
         if number >= 0:
             # Tasks that repeat inside report one repetition; what they took in all is in neither figure, so the others' share is not known.
-            foreign = max(0.0, busy - answer["cpu"]) if row.unit == "ms" else 0.0
+            # Beside real-time processes others only get what these leave idle.
+            foreign = max(0.0, busy - answer["cpu"]) if row.unit == "ms" and not self.realtime else 0.0
             record.runs.append(Run(number, answer["seconds"], answer["cpu"], False, max(before, after), foreign))
             cores = len(self.cores)
             for run in record.runs:

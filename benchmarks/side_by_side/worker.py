@@ -33,10 +33,23 @@ def request_line(task: str, arguments: dict[str, Any]) -> str:
 class Worker:
     """A process that answers requests; started at the first one."""
 
-    def __init__(self, command: Sequence[str], cores: set[int], log: pathlib.Path, environment: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        command: Sequence[str],
+        cores: set[int],
+        log: pathlib.Path,
+        environment: dict[str, str] | None = None,
+        realtime: bool = False,
+    ) -> None:
         self._command, self._cores, self._log = list(command), cores, log
-        self._environment = environment
+        self._environment, self._realtime = environment, realtime
         self._process: subprocess.Popen[str] | None = None
+
+    def _settle(self) -> None:
+        """In the new process: its cores, and its turn before everything of ordinary priority."""
+        os.sched_setaffinity(0, self._cores)
+        if self._realtime:
+            os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
 
     def ask(self, task: str, arguments: dict[str, Any], timeout: float = 300) -> dict[str, Any]:
         """Raises WorkerError."""
@@ -49,7 +62,7 @@ class Worker:
                     stderr=log,
                     text=True,
                     env=self._environment,
-                    preexec_fn=lambda: os.sched_setaffinity(0, self._cores),
+                    preexec_fn=self._settle,
                 )
         process = self._process
         assert process.stdin and process.stdout

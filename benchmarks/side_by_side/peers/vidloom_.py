@@ -9,6 +9,11 @@ import vidloom as vl
 from ..peer import Reply, drop_from_page_cache, numbers, serve
 
 
+def _open(request: dict[str, str], path: str | None = None) -> vl.Source:
+    options = {"threads": int(request["threads"])} if "threads" in request else {}
+    return vl.open_source(path or request["file"], **options)
+
+
 def _seconds(frame: vl.Frame) -> float:
     num, den = frame.time_base
     return float(frame.pts) * num / den
@@ -23,7 +28,7 @@ def _give(frame: vl.Frame, request: dict[str, str], reply: Reply) -> None:
 
 def first(request: dict[str, str], reply: Reply) -> None:
     def work() -> None:
-        for frame in vl.open_source(request["file"]):
+        for frame in _open(request):
             _give(frame, request, reply)
             break
 
@@ -37,7 +42,7 @@ def many(request: dict[str, str], reply: Reply) -> None:
 
     def work() -> None:
         for path in files:
-            for frame in vl.open_source(path):
+            for frame in _open(request, path):
                 _give(frame, request, reply)
                 break
 
@@ -46,7 +51,7 @@ def many(request: dict[str, str], reply: Reply) -> None:
 
 def all_(request: dict[str, str], reply: Reply) -> None:
     def work() -> None:
-        for frame in vl.open_source(request["file"]):
+        for frame in _open(request):
             _give(frame, request, reply)
 
     reply.timed(work)
@@ -54,7 +59,7 @@ def all_(request: dict[str, str], reply: Reply) -> None:
 
 def luma(request: dict[str, str], reply: Reply) -> None:
     def work() -> None:
-        for frame in vl.open_source(request["file"]):
+        for frame in _open(request):
             reply.picture(_seconds(frame))
             reply.values.append(float(frame.luma().mean()))
 
@@ -63,7 +68,7 @@ def luma(request: dict[str, str], reply: Reply) -> None:
 
 def at(request: dict[str, str], reply: Reply) -> None:
     def work() -> None:
-        for frame in vl.open_source(request["file"]).frames_at(numbers(request["at"])):
+        for frame in _open(request).frames_at(numbers(request["at"])):
             _give(frame, request, reply)
 
     reply.timed(work)
@@ -71,7 +76,7 @@ def at(request: dict[str, str], reply: Reply) -> None:
 
 def tensor(request: dict[str, str], reply: Reply) -> None:
     most = int(request.get("most", 10))
-    frames = [frame for frame, _ in zip(vl.open_source(request["file"]), range(most), strict=False)]
+    frames = [frame for frame, _ in zip(_open(request), range(most), strict=False)]
     options: dict[str, Any] = {"fit": request["fit"]}
     if request.get("clip") == "1":
         options |= {"mean": (0.48145466, 0.4578275, 0.40821073), "std": (0.26862954, 0.26130258, 0.27577711)}
