@@ -62,6 +62,8 @@ struct SourceStats {
   std::uint64_t concealed = 0;  ///< of those, with health other than ok
   std::uint64_t repairs = 0;    ///< timestamps missing or stepping back that media_time had to mend
   std::uint64_t errors = 0;     ///< packets the decoder refused
+  std::uint64_t skipped = 0;    ///< packets that were not sent to it, since no demand needs their pictures
+  std::uint64_t decoders = 0;   ///< opened; 0: taken over from an earlier stream with the same parameters
 };
 
 class PacketTap;  ///< compressed video and audio before decoding: remux, record
@@ -94,6 +96,7 @@ struct SourceContext {
   StreamId stream{};
   CpuGate& cpu;
   PacketTap* packets = nullptr;
+  bool details = false;  ///< SourceInfo::details shall be complete at any cost, as `vidloom probe` wants them
 };
 
 /// Frames of one stream. One thread calls it; interrupt() and set_demand() may come from any.

@@ -26,7 +26,7 @@ constexpr std::string_view notes = R"(Opens the source, decodes its first pictur
 class Opened {
  public:
   explicit Opened(const std::string& uri) : source_(open_source(uri)), uri_(redact(uri)) {
-    SourceContext context{.stream = StreamId{0}, .cpu = CpuGate::process()};
+    SourceContext context{.stream = StreamId{0}, .cpu = CpuGate::process(), .details = true};
     info_ = source_->open(context);
     if (info_.uri.empty()) info_.uri = uri_;
   }

@@ -1,5 +1,7 @@
 #include <sources/ffmpeg/demuxer.hpp>
 
+#include <sources/ffmpeg/coded_pictures.hpp>
+#include <sources/ffmpeg/transport.hpp>
 #include <support/ffmpeg/decoder.hpp>
 
 #include <algorithm>
@@ -43,13 +45,17 @@ Error playlist(const std::string& path, const AVInputFormat& format) {
 
 }  // namespace
 
-Demuxer::Demuxer(const std::string& path, const WakeUp& stop, std::int64_t max_pixels)
+Demuxer::Demuxer(const std::string& path, const WakeUp& stop, std::int64_t max_pixels, bool quick)
     : path_(path), stop_(stop), max_pixels_(max_pixels) {
-  open();
+  open(!quick);
+  if (quick && input_->seekable() && is_mpegts()) {
+    if (open_quick()) return;
+    open(true);
+  }
   if (context_->nb_streams == 0 && input_->seekable()) {
     // FFmpeg takes no limits for streams that only show while it probes; so a decoder of ours meets their pictures first.
     look_ahead();
-    open();
+    open(true);
   }
   check_sizes();
   probe();
@@ -66,7 +72,8 @@ void Demuxer::throw_if_stopped() const {
   if (stop_.is_set()) throw Error(Code::cancelled, path_ + ": reading was stopped");
 }
 
-void Demuxer::open() {
+void Demuxer::open(bool all_programs) {
+  first_.reset();
   context_.reset();
   input_.reset();
   throw_if_stopped();
@@ -95,7 +102,7 @@ void Demuxer::open() {
                                  const_cast<WakeUp*>(&stop_)};
   av::Dictionary options;
   options.set("protocol_whitelist", "file");
-  if (is_called(*format, "mpegts")) options.set("scan_all_pmts", "1");
+  if (is_called(*format, "mpegts") && (all_programs || !input_->seekable())) options.set("scan_all_pmts", "1");
   const int code = avformat_open_input(&context, "", format, options.out());
   if (code >= 0) context_.reset(context);
   throw_if_stopped();
@@ -106,6 +113,53 @@ void Demuxer::open() {
       throw Error(Code::source, path_ + " is an mp4/mov file without its index (moov): it was cut off or never finished");
     throw Error(Code::source, path_ + " is a damaged " + format->long_name + " file: " + av::error_text(code));
   }
+}
+
+bool Demuxer::open_quick() {
+  if (context_->nb_programs > 1) return false;
+  int videos = 0;
+  for (unsigned index = 0; index < context_->nb_streams; ++index) {
+    if (context_->streams[index]->codecpar->codec_type != AVMEDIA_TYPE_VIDEO) continue;
+    ++videos;
+    chosen_ = index;
+  }
+  if (videos != 1) return false;
+  const AVCodecParameters& parameters = *stream().codecpar;
+  if (parameters.codec_id != AV_CODEC_ID_H264 && parameters.codec_id != AV_CODEC_ID_HEVC &&
+      parameters.codec_id != AV_CODEC_ID_MPEG2VIDEO)
+    return false;
+  refuse_scrambled();
+  for (unsigned index = 0; index < context_->nb_streams; ++index)
+    if (index != chosen_) context_->streams[index]->discard = AVDISCARD_ALL;
+  av::PacketPtr packet = av::make_packet();
+  if (!next(*packet)) return false;
+  CodedPictures pictures(parameters);
+  const auto picture = pictures.look(*packet);
+  // Without a whole beginning it takes FFmpeg's probe to find the parameters further on, and to decode as ffmpeg does.
+  if (!picture || !picture->entry || !pictures.self_contained() || packet->pts == AV_NOPTS_VALUE) return false;
+  parameter_sets_ = pictures.parameter_sets();
+  first_ = std::move(packet);
+  return quick_ = true;
+}
+
+void Demuxer::refuse_scrambled() {
+  constexpr unsigned sample_aes = 0xDB;  // stream type of H.264 under Apple's SAMPLE-AES
+  constexpr std::size_t look = std::size_t{1} << 16;
+  const transport::Count count = transport::count(input_->head(look), stream().id);
+  if (stream().codecpar->codec_tag == sample_aes || (count.scrambled > 0 && count.scrambled == count.packets))
+    throw Error(Code::source, path_ + " is encrypted: its video packets are scrambled, and no key is known");
+}
+
+std::optional<std::int64_t> Demuxer::look_for_duration() {
+  const std::int64_t first = first_ ? first_->pts : AV_NOPTS_VALUE;
+  if (first == AV_NOPTS_VALUE) return std::nullopt;
+  // A picture of more bytes than the last look would hide its own timestamp: then more is looked at.
+  for (std::size_t bytes = std::size_t{1} << 16; bytes <= std::size_t{1} << 22; bytes <<= 2) {
+    const auto last = transport::latest_pts(input_->tail(bytes), stream().id, first);
+    if (!last) continue;
+    return transport::distance(first, *last) + first_->duration;
+  }
+  return std::nullopt;
 }
 
 void Demuxer::look_ahead() {
@@ -186,6 +240,15 @@ bool Demuxer::indexed() const noexcept { return is_called(*context_->iformat, "m
 bool Demuxer::is_mpegts() const noexcept { return is_called(*context_->iformat, "mpegts"); }
 
 bool Demuxer::read(AVPacket& packet) {
+  if (first_) {
+    av_packet_move_ref(&packet, first_.get());
+    first_.reset();
+    return true;
+  }
+  return next(packet);
+}
+
+bool Demuxer::next(AVPacket& packet) {
   for (;;) {
     const int code = av_read_frame(context_.get(), &packet);
     throw_if_stopped();
@@ -211,6 +274,7 @@ bool Demuxer::cut_off() {
 }
 
 bool Demuxer::seek(std::int64_t pts) {
+  first_.reset();
   return av_seek_frame(context_.get(), static_cast<int>(chosen_), pts, AVSEEK_FLAG_BACKWARD) >= 0;
 }
 
@@ -221,6 +285,7 @@ bool Demuxer::go_to(const PacketPlace& place, AVPacket& packet) {
   // begin anywhere, so the byte is the way. All others lead to the keyframe at or before a time by an index.
   const bool by_bytes = keeps_byte_positions();
   if (by_bytes && place.position < 0) return false;
+  first_.reset();
   const bool by_pts = is_called(*context_->iformat, "matroska");
   const std::int64_t time = by_pts || place.dts == AV_NOPTS_VALUE ? place.pts : place.dts;
   const int code = by_bytes ? av_seek_frame(context_.get(), -1, place.position, AVSEEK_FLAG_BYTE)

@@ -5,6 +5,7 @@
 #include <support/ffmpeg/av.hpp>
 
 #include <memory>
+#include <optional>
 #include <string>
 
 namespace vidloom {
@@ -20,9 +21,20 @@ class Demuxer {
  public:
   /// Opens, recognises by content, probes and chooses the stream as the ffmpeg command does.
   /// Throws Error(source) saying what the file is instead of a video; Error(cancelled) once `stop` is set.
-  Demuxer(const std::string& path, const WakeUp& stop, std::int64_t max_pixels);
+  ///
+  /// \param quick  a plain MPEG-TS file (one program, one video, H.264, HEVC or MPEG-2, beginning with a keyframe that carries its
+  ///   parameter sets) is not probed: probing decodes a picture and throws it away. Then quick() is true and the stream's
+  ///   parameters hold the codec alone; what the decoder says of first() completes them. All other files are probed.
+  Demuxer(const std::string& path, const WakeUp& stop, std::int64_t max_pixels, bool quick = false);
   Demuxer(const Demuxer&) = delete;
   Demuxer& operator=(const Demuxer&) = delete;
+
+  bool quick() const noexcept { return quick_; }
+  /// Of the quick way: the packet that read() gives first, and the parameter sets in it.
+  AVPacket& first() noexcept { return *first_; }
+  const std::string& parameter_sets() const noexcept { return parameter_sets_; }
+  /// Of the quick way: from the first timestamp to the end of the picture with the last one, by a look at the file's tail.
+  std::optional<std::int64_t> look_for_duration();
 
   AVFormatContext& container() noexcept { return *context_; }
   AVStream& stream() noexcept { return *context_->streams[chosen_]; }
@@ -48,7 +60,10 @@ class Demuxer {
   struct CloseInput {
     void operator()(AVFormatContext* context) const noexcept { avformat_close_input(&context); }
   };
-  void open();
+  void open(bool all_programs);
+  bool open_quick();
+  void refuse_scrambled();
+  bool next(AVPacket& packet);
   void look_ahead();
   void probe();
   void check_sizes() const;
@@ -62,9 +77,12 @@ class Demuxer {
   std::int64_t max_pixels_;
   bool wanted_others_ = false;  ///< the demuxer tried to open a second file
   bool broke_off_ = false;
+  bool quick_ = false;
   unsigned chosen_ = 0;
   std::unique_ptr<FileInput> input_;  ///< before context_: FFmpeg reads through it until it is closed
   std::unique_ptr<AVFormatContext, CloseInput> context_;
+  av::PacketPtr first_;  ///< read already, not yet given
+  std::string parameter_sets_;
 };
 
 }  // namespace vidloom

@@ -42,11 +42,11 @@ Value describe_stream(const AVStream& stream) {
     const bool interlaced = parameters.field_order != AV_FIELD_UNKNOWN && parameters.field_order != AV_FIELD_PROGRESSIVE;
     value.set("interlaced", interlaced);
   } else if (parameters.codec_type == AVMEDIA_TYPE_AUDIO) {
-    value.set("sample_rate", parameters.sample_rate);
+    value.set("sample_rate", parameters.sample_rate > 0 ? Value(parameters.sample_rate) : Value());
 #if LIBAVCODEC_VERSION_INT >= AV_VERSION_INT(59, 24, 100)
-    value.set("channels", parameters.ch_layout.nb_channels);
+    value.set("channels", parameters.ch_layout.nb_channels > 0 ? Value(parameters.ch_layout.nb_channels) : Value());
 #else
-    value.set("channels", parameters.channels);
+    value.set("channels", parameters.channels > 0 ? Value(parameters.channels) : Value());
 #endif
   }
   value.set("time_base", pair(stream.time_base));
@@ -135,7 +135,9 @@ SourceInfo describe_file(Demuxer& demuxer, const AVPacket* first) {
   info.details.set("container", container.iformat->name);
   info.details.set("container_name", text_or_null(container.iformat->long_name));
   info.details.set("bytes", demuxer.bytes() >= 0 ? Value(demuxer.bytes()) : Value());
-  info.details.set("start", seconds_or_null(container.start_time, AV_TIME_BASE_Q));
+  info.details.set("start", container.start_time != AV_NOPTS_VALUE ? seconds_or_null(container.start_time, AV_TIME_BASE_Q)
+                                                                    : seconds_or_null(stream.start_time, stream.time_base));
+  info.details.set("probed", !demuxer.quick());
   info.details.set("duration", info.duration ? Value(seconds(*info.duration)) : Value());
   info.details.set("bit_rate", container.bit_rate > 0 ? Value(container.bit_rate) : Value());
   info.details.set("stream", stream.index);

@@ -76,6 +76,7 @@ SourceInfo FileSource::open(SourceContext& context) {
   next_sequence_ = 0;
   format_.clear();
   stream_ = context.stream;
+  reader_.probe_always(context.details);
   start();
   cpu_ = &context.cpu;
   SourceInfo info = describe_file(reader_.demuxer(), reader_.peek());

@@ -124,9 +124,16 @@ std::int64_t FileInput::seek(void* opaque, std::int64_t offset, int whence) noex
   return at < 0 ? AVERROR(errno) : at;
 }
 
-std::string FileInput::head(std::size_t bytes) {
+std::string FileInput::head(std::size_t bytes) { return part(0, bytes); }
+
+std::string FileInput::tail(std::size_t bytes) {
+  const auto wanted = static_cast<std::int64_t>(bytes);
+  return part(size_ > wanted ? size_ - wanted : 0, bytes);
+}
+
+std::string FileInput::part(std::int64_t at, std::size_t bytes) const {
   std::string text(bytes, '\0');
-  const auto got = seekable_ ? ::pread(file_.get(), text.data(), bytes, 0) : 0;
+  const auto got = seekable_ ? ::pread(file_.get(), text.data(), bytes, at) : 0;
   text.resize(got > 0 ? static_cast<std::size_t>(got) : 0);
   return text;
 }

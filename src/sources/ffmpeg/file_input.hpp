@@ -52,8 +52,10 @@ class FileInput {
   std::int64_t size() const noexcept { return size_; }  ///< bytes; -1: not known (pipe)
   int failure() const noexcept { return failure_; }     ///< errno of a read that failed; 0: none
   std::string head(std::size_t bytes);                  ///< the first bytes, without moving; empty for a pipe
+  std::string tail(std::size_t bytes);                  ///< the last ones
 
  private:
+  std::string part(std::int64_t at, std::size_t bytes) const;
   static int read(void* self, std::uint8_t* to, int bytes) noexcept;
   static std::int64_t seek(void* self, std::int64_t offset, int whence) noexcept;
 

@@ -1,5 +1,10 @@
 #include <sources/ffmpeg/frame_reader.hpp>
 
+#include <support/ffmpeg/decoder_pool.hpp>
+#include <support/ffmpeg/pictures.hpp>
+
+#include <algorithm>
+#include <thread>
 #include <utility>
 
 namespace vidloom {
@@ -8,7 +13,7 @@ FrameReader::FrameReader(std::string path, const WakeUp& stop, const Options& op
     : path_(std::move(path)), stop_(stop), options_(options) {}
 
 void FrameReader::close() noexcept {
-  decoder_.reset();
+  give_decoder_back();
   packet_.reset();
   demuxer_.reset();
   packet_waits_ = draining_ = false;
@@ -17,12 +22,52 @@ void FrameReader::close() noexcept {
 void FrameReader::start() {
   close();
   packet_ = av::make_packet();
-  demuxer_ = std::make_unique<Demuxer>(path_, stop_, options_.max_pixels);
-  const AVStream& stream = demuxer_->stream();
-  decoder_ = std::make_unique<av::Decoder>(
-      *stream.codecpar,
-      av::Decoder::Options{.threads = options_.threads, .max_pixels = options_.max_pixels, .packet_time_base = stream.time_base}, path_);
+  demuxer_ = std::make_unique<Demuxer>(path_, stop_, options_.max_pixels, quick_);
+  if (demuxer_->quick()) {
+    take_decoder(1);
+    complete_parameters();
+    if (options_.threads != 1) give_decoder_back();
+  }
+  if (!decoder_) take_decoder(options_.threads);
+}
+
+/// What probing would have found: size, format, colour, rate and duration, from the headers of the first picture and the file's tail.
+void FrameReader::complete_parameters() {
+  AVStream& stream = demuxer_->stream();
+  if (!decoder_->describe(demuxer_->first(), *stream.codecpar, stream.avg_frame_rate)) return;
+  if (const auto duration = demuxer_->look_for_duration()) stream.duration = *duration;
+}
+
+av::Decoder::Options FrameReader::decoder_options(int threads) {
+  return {.threads = threads, .max_pixels = options_.max_pixels, .packet_time_base = demuxer_->stream().time_base};
+}
+
+void FrameReader::take_decoder(int threads) {
+  give_decoder_back();
+  const av::Decoder::Options options = decoder_options(threads);
+  const AVCodecParameters& parameters = *demuxer_->stream().codecpar;
+  // The decoder of an unprobed stream knows nothing beforehand, not even what this one's first picture said meanwhile.
+  std::unique_ptr<AVCodecParameters, void (*)(AVCodecParameters*)> bare(
+      av::allocated(avcodec_parameters_alloc()), [](AVCodecParameters* self) { avcodec_parameters_free(&self); });
+  if (demuxer_->quick()) {
+    bare->codec_type = parameters.codec_type;
+    bare->codec_id = parameters.codec_id;
+    bare->codec_tag = parameters.codec_tag;
+  }
+  const AVCodecParameters& given = demuxer_->quick() ? *bare : parameters;
+  pool_key_ = threads == 1 ? av::DecoderPool::key_of(given, options, demuxer_->parameter_sets()) : "";
+  if (!pool_key_.empty()) decoder_ = av::DecoderPool::process().take(pool_key_, options, path_);
+  if (!decoder_) {
+    decoder_ = std::make_unique<av::Decoder>(given, options, path_);
+    ++stats_.decoders;
+  }
+  blameless_ = true;
   failures_in_a_row_ = 0;
+}
+
+void FrameReader::give_decoder_back() noexcept {
+  if (decoder_ && blameless_ && !pool_key_.empty()) av::DecoderPool::process().give(pool_key_, std::move(decoder_));
+  decoder_.reset();
 }
 
 AVPacket* FrameReader::peek() {
@@ -61,11 +106,13 @@ av::FramePtr FrameReader::next(CpuGate& cpu) {
     }
     if (code >= 0) {
       failures_in_a_row_ = 0;
+      blameless_ = blameless_ && av::health_of(*frame, av::Decoder::packet_corrupt(*frame)) == Health::ok;
       return frame;
     }
     if (code == AVERROR_EOF) return nullptr;
     if (code != AVERROR(EAGAIN)) {
       ++stats_.errors;
+      blameless_ = false;
       // A decoder that fails without end while it is drained has nothing left to give.
       if (draining_ && ++failures_in_a_row_ > 1000) return nullptr;
     }
@@ -83,7 +130,10 @@ av::FramePtr FrameReader::next(CpuGate& cpu) {
     }
     if (code == AVERROR(EAGAIN)) continue;
     ++stats_.packets;
-    if (code < 0) ++stats_.errors;
+    if (code < 0) {
+      ++stats_.errors;
+      blameless_ = false;
+    }
     pass();
   }
 }

@@ -19,7 +19,10 @@ class FrameReader {
   };
   /// Opens nothing yet.
   FrameReader(std::string path, const WakeUp& stop, const Options& options);
+  ~FrameReader() { close(); }
 
+  /// Whether start() lets FFmpeg examine the whole beginning of the file even where that costs more than it finds.
+  void probe_always(bool on) noexcept { quick_ = !on; }
   /// Opens the file anew and stands at its first packet. Throws as Demuxer and av::Decoder do.
   void start();
   void close() noexcept;
@@ -48,14 +51,22 @@ class FrameReader {
   SourceStats& stats() noexcept { return stats_; }
 
  private:
+  void complete_parameters();
+  void take_decoder(int threads);
+  void give_decoder_back() noexcept;
+  av::Decoder::Options decoder_options(int threads);
+
   const std::string path_;
   const WakeUp& stop_;
   const Options options_;
   std::unique_ptr<Demuxer> demuxer_;
   std::unique_ptr<av::Decoder> decoder_;
+  std::string pool_key_;       ///< of decoder_; empty: it is not one for others
+  bool blameless_ = true;      ///< decoder_ refused no packet and gave no damaged picture
   av::PacketPtr packet_;
   bool packet_waits_ = false;  ///< packet_ was read but not yet taken by the decoder
   bool draining_ = false;
+  bool quick_ = true;
   int failures_in_a_row_ = 0;
   SourceStats stats_;
 };

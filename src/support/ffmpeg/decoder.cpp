@@ -43,7 +43,24 @@ int Decoder::get_buffer(AVCodecContext* codec, AVFrame* frame, int flags) noexce
     self.refused_ = static_cast<std::uint64_t>(width) << 32 | static_cast<std::uint32_t>(height);
     return AVERROR(ENOMEM);
   }
+  if (self.describing_) return AVERROR_EXIT;
   return avcodec_default_get_buffer2(codec, frame, flags);
+}
+
+bool Decoder::describe(AVPacket& packet, AVCodecParameters& parameters, AVRational& rate) {
+  // A decoder asks for memory once it has read all headers of a picture, and before it decodes: there it is stopped.
+  describing_ = true;
+  const FramePtr frame = make_frame();
+  send(&packet, false);
+  receive(*frame);
+  describing_ = false;
+  const bool known = codec_->width > 0 && codec_->height > 0 && codec_->pix_fmt != AV_PIX_FMT_NONE;
+  if (known) {
+    avcodec_parameters_from_context(&parameters, codec_.get());
+    rate = codec_->framerate;
+  }
+  flush();
+  return known;
 }
 
 int Decoder::checked(int code) const {

@@ -38,18 +38,25 @@ class Decoder {
   void skip_unreferenced(bool skip) noexcept { codec_->skip_frame = skip ? AVDISCARD_NONREF : AVDISCARD_DEFAULT; }
   /// Packets that go in before the first picture comes out, at most.
   int delay() const noexcept { return codec_->has_b_frames + std::max(codec_->thread_count, 1) - 1; }
+  /// Reads the beginning of `packet` as far as the decoder must to know what it will give, and forgets it again: size, format,
+  /// colour, rate go into `parameters`, which were those the decoder was made with. \return false: no picture begins there.
+  /// Throws as send(). \pre one thread, nothing sent since the last flush().
+  bool describe(AVPacket& packet, AVCodecParameters& parameters, AVRational& rate);
   /// Whether the container flagged the bytes of this frame. \pre it came from receive().
   static bool packet_corrupt(const AVFrame& frame) noexcept { return tag_of(frame) == 1; }
 
   const char* name() const noexcept { return codec_->codec->name; }
+  int threads() const noexcept { return codec_->thread_count; }
 
  private:
+  friend class DecoderPool;
   static int get_buffer(AVCodecContext* codec, AVFrame* frame, int flags) noexcept;
   int checked(int code) const;
 
   std::string what_;
   std::int64_t limit_;
   std::atomic<std::uint64_t> refused_{0};  ///< width << 32 | height of a picture over the limit
+  bool describing_ = false;                ///< no picture may get memory
   CodecPtr codec_;                         ///< last: its threads use the members above
 };
 
