@@ -146,6 +146,26 @@ def everybody(rows: Iterable[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
+def parts(folder: pathlib.Path) -> str:
+    """What Google Benchmark measured of the parts alone; empty where it did not run."""
+    path = folder / "parts.json"
+    if not path.exists():
+        return ""
+    lines = ["### Parts alone (Google Benchmark)", "", "| part | time | CPU | rate |", "|---|---|---|---|"]
+    for part in json.loads(path.read_text(encoding="utf-8"))["benchmarks"]:
+        if part.get("error_occurred"):
+            lines.append(f"| {part['name']} | **void**: {part['error_message']} | | |")
+            continue
+        rate = ""
+        if "items_per_second" in part:
+            rate = f"{1e6 / part['items_per_second']:.2f} µs each"
+        elif "bytes_per_second" in part:
+            rate = f"{part['bytes_per_second'] / 1e6:.0f} MB/s"
+        unit = part["time_unit"].replace("us", "µs")
+        lines.append(f"| `{part['name']}` | {part['real_time']:.2f} {unit} | {part['cpu_time']:.2f} {unit} | {rate} |")
+    return "\n".join(lines)
+
+
 def section(folder: pathlib.Path, order: list[str]) -> str:
     """The generated part of docs/performance.md."""
     common = json.loads((folder / "machine.json").read_text(encoding="utf-8"))
@@ -172,6 +192,8 @@ def section(folder: pathlib.Path, order: list[str]) -> str:
             everybody(rows),
             "",
             "</details>",
+            "",
+            parts(folder),
         ]
     )
 
