@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,19 +35,20 @@ class Clip:
     sha256: str = ""
     times_: list[float] = field(default_factory=list)
 
+    def _kept(self, what: str, make: Callable[[], Any]) -> Any:
+        """`make()`, or what it gave for the same content before: kept beside the film."""
+        path = self.path.with_name(f"{self.name}.{self.sha256[:8]}.{what}.json")
+        if not path.exists():
+            path.write_text(json.dumps(make()), encoding="utf-8")
+        return json.loads(path.read_text(encoding="utf-8"))
+
     @cached_property
     def _frames(self) -> list[dict[str, str]]:
-        text = ffmpeg(
-            "-select_streams",
-            "v:0",
-            "-show_entries",
-            "frame=best_effort_timestamp,key_frame:stream=time_base,width,height,codec_name",
-            "-of",
-            "json",
-            str(self.path),
-            binary="ffprobe",
-        )
-        found = json.loads(text)
+        def probe() -> Any:
+            entries = "frame=best_effort_timestamp,key_frame:stream=time_base,width,height,codec_name"
+            return json.loads(ffmpeg("-select_streams", "v:0", "-show_entries", entries, "-of", "json", str(self.path), binary="ffprobe"))
+
+        found = self._kept("frames", probe)
         self._stream = found["streams"][0]
         return list(found["frames"])
 
@@ -69,8 +71,14 @@ class Clip:
     @cached_property
     def md5(self) -> list[str]:
         """Of every decoded picture, as `ffmpeg -f framemd5` gives it."""
-        text = ffmpeg("-noautorotate", "-i", str(self.path), "-map", "0:v:0", "-fps_mode", "passthrough", "-f", "framemd5", "-").decode()
-        return [line.split(",")[5].strip() for line in text.splitlines() if line and not line.startswith("#")]
+
+        def decode() -> list[str]:
+            text = ffmpeg(
+                "-noautorotate", "-i", str(self.path), "-map", "0:v:0", "-fps_mode", "passthrough", "-f", "framemd5", "-"
+            ).decode()
+            return [line.split(",")[5].strip() for line in text.splitlines() if line and not line.startswith("#")]
+
+        return [str(digest) for digest in self._kept("md5", decode)]
 
     def grid(self, every: float) -> list[float]:
         """Times of the first picture at or after each multiple of `every`, and of the first picture."""
@@ -110,14 +118,32 @@ class Clip:
 
     @cached_property
     def luma_means(self) -> list[float]:
+        """Mean of Y of every picture, of ffmpeg's own planes."""
         width, height = self.size
-        means = []
-        command = ["ffmpeg", "-loglevel", "error", "-i", str(self.path), "-map", "0:v:0", "-fps_mode", "passthrough", "-f", "rawvideo", "-"]
-        with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
-            assert process.stdout
-            while len(picture := process.stdout.read(width * height * 3 // 2)) == width * height * 3 // 2:
-                means.append(float(np.frombuffer(picture, np.uint8, width * height).mean()))
-        return means
+
+        def decode() -> list[float]:
+            command = [
+                "ffmpeg",
+                "-loglevel",
+                "error",
+                "-i",
+                str(self.path),
+                "-map",
+                "0:v:0",
+                "-fps_mode",
+                "passthrough",
+                "-f",
+                "rawvideo",
+                "-",
+            ]
+            means = []
+            with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+                assert process.stdout
+                while len(picture := process.stdout.read(width * height * 3 // 2)) == width * height * 3 // 2:
+                    means.append(float(np.frombuffer(picture, np.uint8, width * height).mean()))
+            return means
+
+        return [float(mean) for mean in self._kept("luma", decode)]
 
 
 def _encode(
