@@ -40,7 +40,7 @@ def fingerprint(picture: NDArray[np.uint8]) -> NDArray[np.float32]:
     height, width = (picture.shape[0] // GRID[0]) * GRID[0], (picture.shape[1] // GRID[1]) * GRID[1]
     blocks = picture[:height, :width].reshape(GRID[0], height // GRID[0], GRID[1], width // GRID[1])
     means = blocks.mean((1, 3), dtype=np.float32).reshape(-1)
-    return means - means.mean()
+    return np.asarray(means - means.mean(), np.float32)
 
 
 @cache
@@ -109,9 +109,10 @@ def rgb(
         prints, kept = taken
         if len(prints) != len(found):
             return Verdict(False, f"{len(prints)} pictures for {len(found)} times")
-        claimed = [place_of.get(round(time, 3)) for time in found]
-        if None in claimed:
-            return Verdict(False, f"no picture of the film is of {found[claimed.index(None)]:.4f} s")
+        strange = [time for time in found if round(time, 3) not in place_of]
+        if strange:
+            return Verdict(False, f"no picture of the film is of {strange[0]:.4f} s")
+        claimed = [place_of[round(time, 3)] for time in found]
         stack = np.stack(prints)
         if len(stack) >= 10:  # another matrix shifts colours, the same way in all pictures
             stack = stack - np.median(stack - known[claimed], axis=0)
@@ -135,8 +136,8 @@ def tensor(
 ) -> tuple[int, Callable[[Iterator[bytes]], Any], Callable[[Any, Sequence[float]], Verdict]]:
     """Mean difference from the exact path of reference.py, in 255ths, over the first three pictures."""
     count = 3
-    mean = np.float64((0.48145466, 0.4578275, 0.40821073))[:, None, None] if kind == "clip" else 0.0
-    deviation = np.float64((0.26862954, 0.26130258, 0.27577711))[:, None, None] if kind == "clip" else 1.0
+    mean = np.asarray((0.48145466, 0.4578275, 0.40821073))[:, None, None] if kind == "clip" else 0.0
+    deviation = np.asarray((0.26862954, 0.26130258, 0.27577711))[:, None, None] if kind == "clip" else 1.0
     make = reference.clip_input if kind == "clip" else reference.letterboxed
 
     def take(pictures: Iterator[bytes]) -> list[NDArray[np.float64]]:

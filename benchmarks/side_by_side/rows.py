@@ -6,6 +6,7 @@ import os
 import random
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal
 
 from . import gates
@@ -70,49 +71,45 @@ class Rows:
     def __init__(self, studio: Studio) -> None:
         self.studio = studio
         self.frame_threads = len(os.sched_getaffinity(0)) + 2  # what keeps all cores busy; more brings nothing
-        self._makers: dict[str, Callable[[], Row]] = {}
-        for name, clip in (("D1", "1080p_g60.ts"), ("D1_720p", "720p_g60.ts"), ("D1_mp4", "1080p_g60.mp4")):
-            self._add(name, lambda name=name, clip=clip: self._first(name, clip))
-        self._add("D2", lambda: self._keys("D2", "1080p_g60.ts"))
-        self._add("D2_720p", lambda: self._keys("D2_720p", "720p_g60.ts"))
-        for name, threads in (("D3_1_thread", 1), ("D3_2_threads", 2), ("D3_default", 0)):
-            self._add(name, lambda name=name, threads=threads: self._all_planes(name, "1080p_g60.ts", threads))
-        self._add("D3_hevc", lambda: self._all_planes("D3_hevc", "hevc_g60.mp4", 0))
-        self._add("D3_vp9", lambda: self._all_planes("D3_vp9", "vp9_g60.webm", 0))
-        self._add(
-            "D4",
-            lambda: self._all_rgb("D4", "1080p_g60.ts", [Target("overlapped limit", "at least", 0.92), Target("OpenCV", "at least", 1.2)]),
-        )
-        self._add("D5_half_second", lambda: self._sample("D5_half_second", "1080p_g60.ts", 0.5))
-        self._add("D5_second", lambda: self._sample("D5_second", "1080p_g60.ts", 1.0))
-        self._add("D5_mp4", lambda: self._sample("D5_mp4", "1080p_g60.mp4", 0.5))
-        self._add("D5_uniform_120s", lambda: self._uniform("D5_uniform_120s", "120s_g250.mp4"))
-        for name, clip in (
-            ("D6_g30_mp4", "120s_g30.mp4"),
-            ("D6_g250_mp4", "120s_g250.mp4"),
-            ("D6_g600_mp4", "120s_g600.mp4"),
-            ("D6_g250_mkv", "120s_g250.mkv"),
-            ("D6_g250_ts", "120s_g250.ts"),
-            ("D6_segment", "1080p_g60.ts"),
-        ):
-            self._add(name, lambda name=name, clip=clip: self._random(name, clip))
-        self._add("D7_warm", lambda: self._many("D7_warm", 200, cold=False))
-        self._add("D7_cold", lambda: self._many("D7_cold", 200, cold=True))
-        for count in (1, 4, 16):
-            self._add(f"D8_keys_{count}", lambda count=count: self._streams(f"D8_keys_{count}", count, "keys"))
-            self._add(f"D8_full_{count}", lambda count=count: self._streams(f"D8_full_{count}", count, "all"))
-        self._add("D9", lambda: self._luma("D9"))
-        for name, clip in (("D10_854x480", "480p_g60.mp4"), ("D10_426x240", "240p_g60.mp4"), ("D10_portrait", "portrait_g60.mp4")):
-            wanted = [Target("torchcodec", "at least", 1.5)]
-            self._add(name, lambda name=name, clip=clip, wanted=wanted: self._all_rgb(name, clip, wanted))
-        self._add("P1", self._clip_tensor)
-        self._add("P2", self._letterbox)
-        self._add("P3", self._full_rgb)
-        self._add("S0", self._segment_visual)
-        self._add("smoke", self._smoke)
-
-    def _add(self, name: str, make: Callable[[], Row]) -> None:
-        self._makers[name] = make
+        overlapped = [Target("overlapped limit", "at least", 0.92), Target("OpenCV", "at least", 1.2)]
+        odd = [Target("torchcodec", "at least", 1.5)]
+        segment = "1080p_g60.ts"
+        self._makers: dict[str, Callable[[], Row]] = {
+            "D1": partial(self._first, "D1", segment),
+            "D1_720p": partial(self._first, "D1_720p", "720p_g60.ts"),
+            "D1_mp4": partial(self._first, "D1_mp4", "1080p_g60.mp4"),
+            "D2": partial(self._keys, "D2", segment),
+            "D2_720p": partial(self._keys, "D2_720p", "720p_g60.ts"),
+            "D3_1_thread": partial(self._all_planes, "D3_1_thread", segment, 1),
+            "D3_2_threads": partial(self._all_planes, "D3_2_threads", segment, 2),
+            "D3_default": partial(self._all_planes, "D3_default", segment, 0),
+            "D3_hevc": partial(self._all_planes, "D3_hevc", "hevc_g60.mp4", 0),
+            "D3_vp9": partial(self._all_planes, "D3_vp9", "vp9_g60.webm", 0),
+            "D4": partial(self._all_rgb, "D4", segment, overlapped),
+            "D5_half_second": partial(self._sample, "D5_half_second", segment, 0.5),
+            "D5_second": partial(self._sample, "D5_second", segment, 1.0),
+            "D5_mp4": partial(self._sample, "D5_mp4", "1080p_g60.mp4", 0.5),
+            "D5_uniform_120s": partial(self._uniform, "D5_uniform_120s", "120s_g250.mp4"),
+            "D6_g30_mp4": partial(self._random, "D6_g30_mp4", "120s_g30.mp4"),
+            "D6_g250_mp4": partial(self._random, "D6_g250_mp4", "120s_g250.mp4"),
+            "D6_g600_mp4": partial(self._random, "D6_g600_mp4", "120s_g600.mp4"),
+            "D6_g250_mkv": partial(self._random, "D6_g250_mkv", "120s_g250.mkv"),
+            "D6_g250_ts": partial(self._random, "D6_g250_ts", "120s_g250.ts"),
+            "D6_segment": partial(self._random, "D6_segment", segment),
+            "D7_warm": partial(self._many, "D7_warm", 200, cold=False),
+            "D7_cold": partial(self._many, "D7_cold", 200, cold=True),
+            **{f"D8_keys_{count}": partial(self._streams, f"D8_keys_{count}", count, "keys") for count in (1, 4, 16)},
+            **{f"D8_full_{count}": partial(self._streams, f"D8_full_{count}", count, "all") for count in (1, 4, 16)},
+            "D9": partial(self._luma, "D9"),
+            "D10_854x480": partial(self._all_rgb, "D10_854x480", "480p_g60.mp4", odd),
+            "D10_426x240": partial(self._all_rgb, "D10_426x240", "240p_g60.mp4", odd),
+            "D10_portrait": partial(self._all_rgb, "D10_portrait", "portrait_g60.mp4", odd),
+            "P1": self._clip_tensor,
+            "P2": self._letterbox,
+            "P3": self._full_rgb,
+            "S0": self._segment_visual,
+            "smoke": self._smoke,
+        }
 
     def names(self) -> list[str]:
         return [name for name in self._makers if name != "smoke"]
@@ -418,7 +415,7 @@ class Rows:
                     "tensors",
                     task,
                     {**work, "threads": 1},
-                    lambda most_mean=most_mean: gates.tensor(clip, kind, side, "f4", most_mean),
+                    partial(gates.tensor, clip, kind, side, "f4", most_mean),
                 )
                 for peer, task, most_mean in peers
             ),
