@@ -53,6 +53,12 @@ py::object read_native(NativeSource& self) {
   return py::cast(End{});
 }
 
+template <class Ask>
+std::vector<Frame> asked(const Ask& ask) {
+  const NoGil released;
+  return ask();
+}
+
 py::dict stats_dict(const SourceStats& stats) {
   py::dict dict;
   dict["packets"] = stats.packets;
@@ -152,6 +158,20 @@ void bind_sources(py::module_& module) {
             self.source->seek(time);
           },
           py::arg("media_time"))
+      .def(
+          "frames_at",
+          [](NativeSource& self, const std::vector<double>& times) {
+            std::vector<Nanos> all;
+            for (const double time : times) all.push_back(from_seconds(time));
+            return asked([&] { return self.source->frames_at(all); });
+          },
+          py::arg("times"))
+      .def(
+          "frames_by_index",
+          [](NativeSource& self, const std::vector<std::size_t>& indices) {
+            return asked([&] { return self.source->frames_by_index(indices); });
+          },
+          py::arg("indices"))
       .def(
           "interrupt", [](NativeSource& self) { self.source->interrupt(); }, py::call_guard<NoGil>())
       .def(

@@ -122,6 +122,8 @@ class PathSource final : public Source {
     if (inner_) inner_->set_demand(demands_);
   }
   void seek(Nanos media_time) override { opened().seek(media_time); }
+  std::vector<Frame> frames_at(std::span<const Nanos> media_times) override { return opened().frames_at(media_times); }
+  std::vector<Frame> frames_by_index(std::span<const std::size_t> indices) override { return opened().frames_by_index(indices); }
   SourceStats stats() const noexcept override { return inner_ ? inner_->stats() : SourceStats{}; }
 
  private:

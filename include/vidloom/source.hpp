@@ -17,6 +17,7 @@
 #include <vidloom/frame.hpp>
 
 #include <condition_variable>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -24,6 +25,7 @@
 #include <span>
 #include <string>
 #include <variant>
+#include <vector>
 
 namespace vidloom {
 inline namespace v0 {
@@ -119,6 +121,13 @@ class VIDLOOM_API Source {
   virtual void set_demand(std::span<const Demand> demands) noexcept;
   /// The next read() gives the first frame at or after `media_time`. The default throws Error(config): not seekable.
   virtual void seek(Nanos media_time);
+  /// The pictures of an open source at the given times, in the order asked, duplicates allowed: for each the first picture at or
+  /// after the time, and the last one up to the end of its duration. Throws Error(config) naming a time outside the film.
+  /// The default reads on from where the source stands. A file decodes each needed part once, beside each other where cores are
+  /// free, and goes on reading afterwards from where it stood. All frames are held at once: ask in parts where they are many.
+  virtual std::vector<Frame> frames_at(std::span<const Nanos> media_times);
+  /// The same by number: 0 is the first picture shown, or the next one where the default reads on.
+  virtual std::vector<Frame> frames_by_index(std::span<const std::size_t> indices);
   /// Counts since open(); called from the reading thread.
   virtual SourceStats stats() const noexcept;
 };

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import operator
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -47,6 +48,16 @@ class Source:
         """The next read() gives the first frame at or after ``media_time`` seconds."""
         raise ConfigError(f"{type(self).__name__} is not seekable")
 
+    def frames_at(self, times: Iterable[float] | None = None, *, indices: Iterable[int] | None = None) -> list[Frame]:
+        """The pictures at ``times`` (seconds of media time), or the ones numbered ``indices`` (0 is the first shown), in the order asked.
+
+        For a time it is the first picture at or after it; duplicates are allowed. Raises ConfigError naming what is outside the film.
+        A file decodes each needed part once, beside each other where cores are free; it is opened when it is not open, and stays open,
+        so that asking again costs no second look through it. Sources of one's own are opened and read once from their beginning.
+        All frames are held at once: ask in parts where they are many.
+        """
+        return _frames_by_reading(self, *_asked(times, indices))
+
     def __iter__(self) -> Iterator[Frame]:
         host = SourceHost(self)
         try:
@@ -71,9 +82,12 @@ class OpenedSource(Source):
     def __init__(self, uri: str, options: Mapping[str, Any]) -> None:
         self.uri = uri
         self.native = _vidloom.open_source(uri, dict(options))
+        self._is_open = False
 
     def open(self, ctx: SourceContext | None = None) -> SourceInfo:
-        return self.native.open()
+        info = self.native.open()
+        self._is_open = True
+        return info
 
     def read(self) -> ReadResult:
         return self.native.read()
@@ -82,10 +96,20 @@ class OpenedSource(Source):
         self.native.interrupt()
 
     def close(self) -> None:
+        self._is_open = False
         self.native.close()
 
     def seek(self, media_time: float) -> None:
         self.native.seek(media_time)
+
+    def frames_at(self, times: Iterable[float] | None = None, *, indices: Iterable[int] | None = None) -> list[Frame]:
+        times, indices = _asked(times, indices)
+        if not self._is_open:
+            self.open()
+        try:
+            return self.native.frames_at(times) if indices is None else self.native.frames_by_index(indices)
+        finally:
+            _log.drain()
 
     @property
     def stats(self) -> dict[str, int]:
@@ -94,6 +118,41 @@ class OpenedSource(Source):
 
     def __repr__(self) -> str:
         return f"open_source({_vidloom.redact(self.uri)!r})"
+
+
+def _asked(times: Iterable[float] | None, indices: Iterable[int] | None) -> tuple[list[float], list[int] | None]:
+    if (times is None) == (indices is None):
+        raise ConfigError("frames_at() takes times in seconds, or indices=; give one of them")
+    if indices is None:
+        return [float(time) for time in times or ()], None
+    numbers = [operator.index(index) for index in indices]
+    for number in numbers:
+        if number < 0:
+            raise ConfigError(f"frames_at: index {number} is negative; count pictures from 0")
+    return [], numbers
+
+
+def _frames_by_reading(source: Source, times: list[float], indices: list[int] | None) -> list[Frame]:
+    wanted: list[Any] = list(times) if indices is None else list(indices)
+    order = sorted(range(len(wanted)), key=wanted.__getitem__)
+    found: dict[int, Frame] = {}
+    last: Frame | None = None
+    begin = 0.0
+    for number, frame in enumerate(source):
+        begin = frame.media_time if last is None else begin
+        last = frame
+        while len(found) < len(order) and wanted[order[len(found)]] <= (frame.media_time if indices is None else number):
+            if indices is None and wanted[order[len(found)]] < begin:
+                break
+            found[order[len(found)]] = frame
+        if len(found) == len(order):
+            break
+    if len(found) < len(order):
+        missing = wanted[order[len(found)]]
+        what = f"{missing} s" if indices is None else f"index {missing}"
+        end = "which has no pictures" if last is None else f"which runs from {begin} to {last.media_time} s"
+        raise ConfigError(f"frames_at: {what} is outside the film, {end}")
+    return [found[position] for position in range(len(wanted))]
 
 
 class IterableSource(Source):

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from conftest import run_ffmpeg
 
 import vidloom as vl
 
@@ -189,3 +190,36 @@ def test_a_registered_sink_opens_by_its_name():
     for later in ("hls:out/live", "webhook:http://localhost"):
         with pytest.raises(vl.NotBuiltError):
             vl.analyze(Counter(2), "visual", sinks=[later])
+
+
+def test_pictures_of_a_file_by_time_and_by_index(tmp_path):
+    clip = tmp_path / "clip.ts"
+    run_ffmpeg("-f", "lavfi", "-i", "testsrc2=size=96x64:rate=25:duration=2", "-c:v", "libx264", "-g", "10", "-bf", "2", clip)
+    film = list(vl.open_source(clip))
+    assert len(film) == 50
+    source = vl.open_source(clip)
+    order = [31, 4, 4, 49, 0]
+    for asked in (source.frames_at([film[index].media_time for index in order]), source.frames_at(indices=order)):
+        assert [frame.pts for frame in asked] == [film[index].pts for index in order]
+        assert [frame.sequence for frame in asked] == order
+        assert all(np.array_equal(frame.luma(), film[index].luma()) for frame, index in zip(asked, order, strict=True))
+    assert source.read().sequence == 0, "reading goes on from where it stood"
+    with pytest.raises(vl.ConfigError, match=r"99\.0+ s is outside the film, which runs from 1\.4"):
+        source.frames_at([1.5, 99])
+    with pytest.raises(vl.ConfigError, match="index 50 is outside the film, which has 50 pictures"):
+        source.frames_at(indices=[50])
+    with pytest.raises(vl.ConfigError, match="give one of them"):
+        source.frames_at()
+    with pytest.raises(vl.ConfigError, match="negative"):
+        source.frames_at(indices=[-1])
+    source.close()
+
+
+def test_pictures_of_a_source_of_ones_own_by_time_and_by_index():
+    level = lambda frame: int(frame.image().numpy()[0, 0, 0])  # noqa: E731
+    assert [level(frame) for frame in Counter(5).frames_at([0.3, 0.0, 0.15, 0.3])] == [3, 0, 2, 3]
+    assert [level(frame) for frame in Counter(5).frames_at(indices=[4, 4, 1])] == [4, 4, 1]
+    with pytest.raises(vl.ConfigError, match="7 s is outside the film"):
+        Counter(5).frames_at([7])
+    with pytest.raises(vl.ConfigError, match="index 5 is outside the film"):
+        Counter(5).frames_at(indices=[5])

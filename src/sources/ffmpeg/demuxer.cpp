@@ -45,13 +45,14 @@ Error playlist(const std::string& path, const AVInputFormat& format) {
 
 }  // namespace
 
-Demuxer::Demuxer(const std::string& path, const WakeUp& stop, std::int64_t max_pixels, bool quick)
+Demuxer::Demuxer(const std::string& path, const WakeUp& stop, std::int64_t max_pixels, bool quick, const Demuxer* like)
     : path_(path), stop_(stop), max_pixels_(max_pixels) {
   open(!quick);
   if (quick && input_->seekable() && is_mpegts()) {
     if (open_quick()) return;
     open(true);
   }
+  if (like && take_like(*like)) return;
   if (context_->nb_streams == 0 && input_->seekable()) {
     // FFmpeg takes no limits for streams that only show while it probes; so a decoder of ours meets their pictures first.
     look_ahead();
@@ -61,6 +62,19 @@ Demuxer::Demuxer(const std::string& path, const WakeUp& stop, std::int64_t max_p
   probe();
   check_sizes();
   choose();
+}
+
+bool Demuxer::take_like(const Demuxer& other) {
+  if (context_->nb_streams != other.context_->nb_streams) return false;
+  for (unsigned index = 0; index < context_->nb_streams; ++index) {
+    const AVCodecParameters &mine = *context_->streams[index]->codecpar, &theirs = *other.context_->streams[index]->codecpar;
+    if (mine.codec_id != theirs.codec_id || mine.codec_type != theirs.codec_type) return false;
+  }
+  chosen_ = other.chosen_;
+  if (avcodec_parameters_copy(stream().codecpar, other.stream().codecpar) < 0) throw std::bad_alloc();
+  for (unsigned index = 0; index < context_->nb_streams; ++index)
+    if (index != chosen_) context_->streams[index]->discard = AVDISCARD_ALL;
+  return true;
 }
 
 int Demuxer::refuse_to_open(AVFormatContext* context, AVIOContext**, const char*, int, AVDictionary**) noexcept {

@@ -25,7 +25,9 @@ class Demuxer {
   /// \param quick  a plain MPEG-TS file (one program, one video, H.264, HEVC or MPEG-2, beginning with a keyframe that carries its
   ///   parameter sets) is not probed: probing decodes a picture and throws it away. Then quick() is true and the stream's
   ///   parameters hold the codec alone; what the decoder says of first() completes them. All other files are probed.
-  Demuxer(const std::string& path, const WakeUp& stop, std::int64_t max_pixels, bool quick = false);
+  /// \param like  a demuxer of the same file: its stream is taken without probing where this one shows the same streams.
+  Demuxer(const std::string& path, const WakeUp& stop, std::int64_t max_pixels, bool quick = false,
+          const Demuxer* like = nullptr);
   Demuxer(const Demuxer&) = delete;
   Demuxer& operator=(const Demuxer&) = delete;
 
@@ -37,7 +39,7 @@ class Demuxer {
   std::optional<std::int64_t> look_for_duration();
 
   AVFormatContext& container() noexcept { return *context_; }
-  AVStream& stream() noexcept { return *context_->streams[chosen_]; }
+  AVStream& stream() const noexcept { return *context_->streams[chosen_]; }
   bool seekable() const noexcept { return input_->seekable(); }
   std::int64_t bytes() const noexcept { return input_->size(); }
   /// \return whether `format` keeps an index that seeks land by ("mov", "matroska").
@@ -68,6 +70,7 @@ class Demuxer {
   void probe();
   void check_sizes() const;
   void choose();
+  bool take_like(const Demuxer& other);
   void throw_if_stopped() const;
   bool keeps_byte_positions() const noexcept;
   static int refuse_to_open(AVFormatContext* context, AVIOContext** io, const char* url, int flags, AVDictionary** options) noexcept;

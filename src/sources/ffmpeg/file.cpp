@@ -1,5 +1,8 @@
+#include <outside_film.hpp>
 #include <sources/ffmpeg/description.hpp>
 #include <sources/ffmpeg/frame_reader.hpp>
+#include <sources/ffmpeg/index_scan.hpp>
+#include <sources/ffmpeg/picture_fetch.hpp>
 #include <sources/ffmpeg/sources.hpp>
 #include <sources/ffmpeg/timeline.hpp>
 #include <support/ffmpeg/pictures.hpp>
@@ -9,17 +12,35 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <thread>
 #include <utility>
+#include <vector>
 
 namespace vidloom {
 namespace {
 
 using namespace std::chrono_literals;
 
+SourceStats& operator+=(SourceStats& sum, const SourceStats& more) noexcept {
+  sum.packets += more.packets;
+  sum.decoded += more.decoded;
+  sum.concealed += more.concealed;
+  sum.repairs += more.repairs;
+  sum.errors += more.errors;
+  sum.skipped += more.skipped;
+  sum.decoders += more.decoders;
+  return sum;
+}
+
 class FileSource final : public Source {
  public:
-  FileSource(std::string uri, std::int64_t max_pixels, int threads)
-      : uri_(std::move(uri)), path_(path_of(uri_)), reader_(path_, stop_, {.max_pixels = max_pixels, .threads = threads}) {}
+  /// \param workers  threads that frames_at() may decode on; 0: as many as cores.
+  FileSource(std::string uri, std::int64_t max_pixels, int threads, int workers)
+      : uri_(std::move(uri)),
+        path_(path_of(uri_)),
+        max_pixels_(max_pixels),
+        workers_(workers),
+        reader_(path_, stop_, {.max_pixels = max_pixels, .threads = threads}) {}
 
   SourceInfo open(SourceContext& context) override;
   ReadResult read() override;
@@ -29,6 +50,8 @@ class FileSource final : public Source {
     stop_.clear();
   }
   void seek(Nanos media_time) override;
+  std::vector<Frame> frames_at(std::span<const Nanos> media_times) override;
+  std::vector<Frame> frames_by_index(std::span<const std::size_t> indices) override;
   SourceStats stats() const noexcept override { return reader_.stats(); }
 
  private:
@@ -42,12 +65,24 @@ class FileSource final : public Source {
 
   void reset() noexcept;
   void start();
-  void start_timeline();
+  Timeline::Options timeline_options();
+  IndexScan& scan();
   std::optional<Picture> next_picture();
-  bool land_near(Nanos media_time, std::optional<Picture>& picture);
-  ReadResult hand_out(Picture picture);
+  Picture described(av::FramePtr pixels, std::optional<std::int64_t> pts, Nanos media_time);
+  void advance_to(Nanos media_time, std::optional<std::uint32_t> epoch);
+  bool land(std::size_t picture);
+  void start_over();
+  void go_back();
+  std::vector<Frame> fetch(const std::vector<std::size_t>& pictures);
+  template <class Use>
+  std::vector<Frame> from_the_beginning(const Use& use);
+  Frame numbered(Picture picture, const PacketIndex::Place& place);
+  void hand_out(Picture picture);
+  ReadResult next_waiting();
 
   const std::string uri_, path_;
+  const std::int64_t max_pixels_;
+  const int workers_;
   WakeUp stop_;
   FrameReader reader_;
 
@@ -60,11 +95,18 @@ class FileSource final : public Source {
   std::uint64_t next_sequence_ = 0;
   std::uint64_t pictures_ = 0;  ///< decoded since the demuxer was opened
   std::string format_;
+  std::unique_ptr<IndexScan> scan_;                     ///< made when it is first needed; uses reader_
+  std::vector<std::unique_ptr<FrameReader>> helpers_;   ///< decode beside each other in fetch()
+  bool displaced_ = false;  ///< reader_ stands elsewhere than the pictures handed out
+  bool ended_ = false;      ///< behind the last picture
   std::deque<ReadResult> waiting_;  ///< an event's frame, behind it; at most three
 };
 
 void FileSource::reset() noexcept {
   waiting_.clear();
+  helpers_.clear();
+  scan_.reset();
+  displaced_ = ended_ = false;
   reader_.close();
   cpu_ = nullptr;
 }
@@ -91,20 +133,19 @@ void FileSource::start() {
   const AVRational rate = stream.avg_frame_rate.num > 0 ? stream.avg_frame_rate : stream.r_frame_rate;
   usual_duration_ = rate.num > 0 && rate.den > 0 ? from_pts(1, {rate.den, rate.num}) : 0ns;
   pictures_ = 0;
-  start_timeline();
+  timeline_ = Timeline(timeline_options());
 }
 
-void FileSource::start_timeline() {
+Timeline::Options FileSource::timeline_options() {
   const AVStream& stream = reader_.demuxer().stream();
-  timeline_ = Timeline({.time_base = av::rational(stream.time_base),
-                        .wrap_bits = stream.pts_wrap_bits,
-                        .jumps_begin_epochs = reader_.demuxer().is_mpegts()});
+  return {.time_base = av::rational(stream.time_base),
+          .wrap_bits = stream.pts_wrap_bits,
+          .jumps_begin_epochs = reader_.demuxer().is_mpegts()};
 }
 
 std::optional<FileSource::Picture> FileSource::next_picture() {
-  Picture picture;
-  picture.pixels = reader_.next(*cpu_);
-  if (!picture.pixels) {
+  av::FramePtr pixels = reader_.next(*cpu_);
+  if (!pixels) {
     if (pictures_ == 0) {
       throw Error(Code::decode, path_ + " gave no picture: " + std::to_string(reader_.stats().packets) + " packets of " +
                                     av::codec_name(reader_.demuxer().stream().codecpar->codec_id) + " were read, " +
@@ -112,33 +153,42 @@ std::optional<FileSource::Picture> FileSource::next_picture() {
     }
     return std::nullopt;
   }
-  const AVFrame& frame = *picture.pixels;
-  const Rational time_base = av::rational(reader_.demuxer().stream().time_base);
+  const auto pts = av::timestamp(pixels->best_effort_timestamp);
+  const std::int64_t ticks = av::duration_of(*pixels);
+  const Nanos duration = ticks > 0 ? from_pts(ticks, av::rational(reader_.demuxer().stream().time_base)) : usual_duration_;
+  const Timeline::Stamp stamp = timeline_.next(pts, duration);
+  Picture picture = described(std::move(pixels), pts, stamp.media_time);
+  picture.new_epoch = stamp.new_epoch;
+  ++pictures_;
+  SourceStats& stats = reader_.stats();
+  ++stats.decoded;
+  stats.concealed += picture.info.health != Health::ok;
+  stats.repairs += stamp.repaired;
+  return picture;
+}
+
+FileSource::Picture FileSource::described(av::FramePtr pixels, std::optional<std::int64_t> pts, Nanos media_time) {
+  const AVFrame& frame = *pixels;
+  const AVRational time_base = reader_.demuxer().stream().time_base;
+  Picture picture;
   FrameInfo& info = picture.info;
   info.stream = stream_;
   const std::int64_t ticks = av::duration_of(frame);
-  info.duration = ticks > 0 ? from_pts(ticks, time_base) : usual_duration_;
-  const auto pts = av::timestamp(frame.best_effort_timestamp);
-  const Timeline::Stamp stamp = timeline_.next(pts, info.duration);
-  info.time.media_time = stamp.media_time;
-  info.time.time_base = time_base;
-  info.time.pts = pts ? *pts
-                      : av_rescale_q(stamp.media_time.count(), AVRational{1, 1'000'000'000}, reader_.demuxer().stream().time_base);
+  info.duration = ticks > 0 ? from_pts(ticks, av::rational(time_base)) : usual_duration_;
+  info.time.media_time = media_time;
+  info.time.time_base = av::rational(time_base);
+  info.time.pts = pts ? *pts : av_rescale_q(media_time.count(), AVRational{1, 1'000'000'000}, time_base);
   info.time.received_at = std::chrono::steady_clock::now();
   av::describe(frame, orientation_, info);
   info.health = av::health_of(frame, av::Decoder::packet_corrupt(frame));
   const char* format = av_get_pix_fmt_name(static_cast<AVPixelFormat>(frame.format));
   picture.format = std::to_string(frame.width) + "x" + std::to_string(frame.height) + " " + (format ? format : "?");
-  picture.new_epoch = stamp.new_epoch;
-  ++pictures_;
-  SourceStats& stats = reader_.stats();
-  ++stats.decoded;
-  stats.concealed += info.health != Health::ok;
-  stats.repairs += stamp.repaired;
+  picture.pixels = std::move(pixels);
   return picture;
 }
 
-ReadResult FileSource::hand_out(Picture picture) {
+/// Puts the picture into waiting_, behind the events that it brings.
+void FileSource::hand_out(Picture picture) {
   if (picture.new_epoch) {
     ++epoch_;
     next_sequence_ = 0;
@@ -149,9 +199,16 @@ ReadResult FileSource::hand_out(Picture picture) {
       waiting_.emplace_back(StreamEvent{StreamEvent::Kind::format_change, format_ + " became " + picture.format, Value()});
     format_ = picture.format;
   }
-  picture.info.epoch = epoch_;
-  picture.info.sequence = next_sequence_++;
-  waiting_.emplace_back(av::adopt(std::move(picture.pixels), picture.info));
+  waiting_.emplace_back(numbered(std::move(picture), {epoch_, next_sequence_++}));
+}
+
+Frame FileSource::numbered(Picture picture, const PacketIndex::Place& place) {
+  picture.info.epoch = place.epoch;
+  picture.info.sequence = place.sequence;
+  return av::adopt(std::move(picture.pixels), picture.info);
+}
+
+ReadResult FileSource::next_waiting() {
   ReadResult next = std::move(waiting_.front());
   waiting_.pop_front();
   return next;
@@ -160,58 +217,246 @@ ReadResult FileSource::hand_out(Picture picture) {
 ReadResult FileSource::read() {
   if (!reader_.is_open() || !cpu_) throw Error(Code::config, path_ + ": read() before open()");
   if (stop_.is_set()) throw Error(Code::cancelled, path_ + ": reading was stopped");
-  if (!waiting_.empty()) {
-    ReadResult next = std::move(waiting_.front());
-    waiting_.pop_front();
-    return next;
+  if (!waiting_.empty()) return next_waiting();
+  if (displaced_ && !ended_) {
+    go_back();
+    if (!waiting_.empty()) return next_waiting();
   }
-  std::optional<Picture> picture = next_picture();
-  if (!picture) return End{};
-  return hand_out(std::move(*picture));
+  if (ended_) return End{};
+  if (std::optional<Picture> picture = next_picture()) {
+    hand_out(std::move(*picture));
+    return next_waiting();
+  }
+  ended_ = true;
+  return End{};
 }
 
-/// Jumps by the container's index; \return whether the jump can be trusted: it gave a whole picture at or before the time.
-bool FileSource::land_near(Nanos media_time, std::optional<Picture>& picture) {
-  if (!reader_.demuxer().indexed()) return false;
-  constexpr Nanos margin = 1s;  // an index is by decoding time, which runs ahead of showing time
-  const std::int64_t pts =
-      av_rescale_q((media_time - margin).count(), AVRational{1, 1'000'000'000}, reader_.demuxer().stream().time_base);
-  if (!reader_.demuxer().seek(pts)) return false;
-  reader_.forget();
-  start_timeline();
-  picture = next_picture();
-  return picture && picture->info.keyframe && picture->info.health == Health::ok && picture->info.time.media_time <= media_time;
+IndexScan& FileSource::scan() {
+  if (!scan_) scan_ = std::make_unique<IndexScan>(reader_, *cpu_, timeline_options(), usual_duration_);
+  return *scan_;
+}
+
+void FileSource::start_over() {
+  start();
+  epoch_ = 0;
+  next_sequence_ = 0;
+  displaced_ = ended_ = false;
+}
+
+/// Decodes on to the first picture at or after `media_time`, not before `epoch` when that is known, and puts it in waiting_.
+void FileSource::advance_to(Nanos media_time, std::optional<std::uint32_t> epoch) {
+  for (;;) {
+    std::optional<Picture> picture = next_picture();
+    if (!picture) {
+      ended_ = true;
+      return;
+    }
+    const bool there = picture->info.time.media_time >= media_time && (!epoch || epoch_ + (picture->new_epoch ? 1 : 0) >= *epoch);
+    if (there) return hand_out(std::move(*picture));
+    if (picture->new_epoch) {
+      ++epoch_;
+      next_sequence_ = 0;
+    }
+    ++next_sequence_;
+  }
+}
+
+/// Goes where `picture` of the index is the next one read. \return false: it cannot be decoded so.
+bool FileSource::land(std::size_t picture) {
+  const PacketIndex& index = scan().index();
+  displaced_ = true;
+  for (const PacketIndex::Entry* entry : entries_for(index, picture)) {
+    PictureRun run(reader_, index, *cpu_);
+    if (!run.begin(*entry)) continue;
+    std::optional<NumberedFrame> frame;
+    do {
+      frame = run.next();
+      reader_.stats().decoded += frame.has_value();
+    } while (frame && frame->picture < picture);
+    if (!frame) continue;
+    // The timeline goes through the pictures that were passed over as if they had been handed out.
+    timeline_ = entry->before;
+    for (std::size_t each = entry->picture; each <= frame->picture; ++each) timeline_.next(index.pictures()[each].pts, usual_duration_);
+    const PacketIndex::Picture& known = index.pictures()[frame->picture];
+    Picture found = described(std::move(frame->frame), known.pts, known.media_time);
+    reader_.stats().concealed += found.info.health != Health::ok;
+    const PacketIndex::Place place = index.place_of(frame->picture);
+    epoch_ = place.epoch;
+    next_sequence_ = place.sequence;
+    ++pictures_;
+    hand_out(std::move(found));
+    displaced_ = ended_ = false;
+    return true;
+  }
+  return false;
+}
+
+/// Back to where reading stood before the reader was used for something else.
+void FileSource::go_back() {
+  const PacketIndex::Place place{epoch_, next_sequence_};
+  const std::optional<std::size_t> picture = scan().trusted() ? scan().index().picture_at(place) : std::nullopt;
+  if (picture && *picture > 0) {
+    if (scan().reaches(*picture)) {
+      if (land(*picture)) return;
+    } else if (scan().trusted()) {
+      ended_ = true;
+      return;
+    }
+  }
+  start_over();
+  while (epoch_ < place.epoch || next_sequence_ < place.sequence) {
+    const std::optional<Picture> passed = next_picture();
+    if (!passed) return;
+    if (passed->new_epoch) {
+      ++epoch_;
+      next_sequence_ = 0;
+    }
+    ++next_sequence_;
+  }
 }
 
 void FileSource::seek(Nanos media_time) {
   if (!reader_.is_open() || !cpu_) throw Error(Code::config, path_ + ": seek() before open()");
   if (!reader_.demuxer().seekable()) throw Error(Code::config, path_ + " is a pipe: it cannot be sought");
   waiting_.clear();
-  std::optional<Picture> picture;
-  if (!land_near(media_time, picture)) {
-    // Without an index that can be trusted (MPEG-TS seeks land late) only decoding from the start is exact.
-    start();
-    picture = next_picture();
-  }
-  while (picture && picture->info.time.media_time < media_time) {
-    if (picture->new_epoch) {
-      ++epoch_;
-      next_sequence_ = 0;
+  if (!displaced_ && !ended_ && scan_ && scan_->knows(media_time)) {
+    // Decoding on is cheaper than a jump that lands no further ahead than what a decoder holds back anyway.
+    const PacketIndex& index = scan_->index();
+    const auto target = index.at_or_after(media_time), here = index.picture_at({epoch_, next_sequence_});
+    const PacketIndex::Entry* entry = target ? index.entry_for(*target) : nullptr;
+    if (target && here && *target >= *here && entry &&
+        entry->picture <= *here + static_cast<std::size_t>(reader_.decoder().delay())) {
+      return advance_to(media_time, index.place_of(*target).epoch);
     }
-    picture = next_picture();
   }
-  if (picture) waiting_.push_back(hand_out(std::move(*picture)));
+  displaced_ = true;
+  const std::optional<std::size_t> target = scan().at_or_after(media_time);
+  if (scan_->trusted()) {
+    if (!target) {
+      ended_ = true;
+      return;
+    }
+    if (land(*target)) return;
+  }
+  // Packets do not tell where it is: only decoding from the beginning does.
+  start_over();
+  advance_to(media_time, std::nullopt);
+}
+
+std::vector<Frame> FileSource::fetch(const std::vector<std::size_t>& pictures) {
+  const PacketIndex& index = scan().index();
+  std::vector<std::size_t> wanted = pictures;
+  std::sort(wanted.begin(), wanted.end());
+  wanted.erase(std::unique(wanted.begin(), wanted.end()), wanted.end());
+  std::size_t groups = 0;
+  for (std::size_t at = 0; at < wanted.size(); ++at)
+    groups += at == 0 || index.entry_for(wanted[at]) != index.entry_for(wanted[at - 1]);
+  const unsigned cores = workers_ > 0 ? static_cast<unsigned>(workers_) : std::max(1U, std::thread::hardware_concurrency());
+  std::vector<FrameReader*> readers;
+  if (groups < 2 || cores < 2) {
+    readers.push_back(&reader_);
+  } else {
+    while (readers.size() < std::min<std::size_t>(groups, cores)) {
+      if (readers.size() == helpers_.size()) {
+        helpers_.push_back(std::make_unique<FrameReader>(path_, stop_, FrameReader::Options{.max_pixels = max_pixels_, .threads = 1}));
+        helpers_.back()->start(&reader_);
+      }
+      readers.push_back(helpers_[readers.size()].get());
+    }
+  }
+  displaced_ = true;
+  std::vector<std::optional<Frame>> found(wanted.size());
+  const std::vector<std::size_t> missing =
+      fetch_pictures(readers, index, *cpu_, wanted, [&](std::size_t at, NumberedFrame decoded) {
+        const PacketIndex::Picture& known = index.pictures()[decoded.picture];
+        Picture picture = described(std::move(decoded.frame), known.pts, known.media_time);
+        found[at] = numbered(std::move(picture), index.place_of(decoded.picture));
+        ++reader_.stats().decoded;
+      });
+  for (const auto& helper : helpers_) reader_.stats() += std::exchange(helper->stats(), {});
+  if (!missing.empty()) return {};
+  std::vector<Frame> frames;
+  frames.reserve(pictures.size());
+  for (const std::size_t picture : pictures)
+    frames.push_back(*found[static_cast<std::size_t>(std::lower_bound(wanted.begin(), wanted.end(), picture) - wanted.begin())]);
+  return frames;
+}
+
+std::vector<Frame> FileSource::frames_at(std::span<const Nanos> media_times) {
+  if (!reader_.is_open() || !cpu_) throw Error(Code::config, path_ + ": frames_at() before open()");
+  if (!reader_.demuxer().seekable()) return Source::frames_at(media_times);
+  if (media_times.empty()) return {};
+  displaced_ = true;
+  std::vector<std::size_t> pictures;
+  for (const Nanos time : media_times) {
+    std::optional<std::size_t> picture = scan().at_or_after(time);
+    if (!scan_->trusted()) break;
+    const auto& known = scan_->index().pictures();
+    if (known.empty()) break;
+    const Nanos end = known.back().media_time + usual_duration_;
+    if (!picture && time < end) picture = known.size() - 1;
+    if (!picture || time < known.front().media_time) {
+      scan_->complete();
+      throw outside_film(time, known.front().media_time, known.back().media_time + usual_duration_);
+    }
+    pictures.push_back(*picture);
+  }
+  if (pictures.size() == media_times.size()) {
+    std::vector<Frame> frames = fetch(pictures);
+    if (!frames.empty()) return frames;
+  }
+  return from_the_beginning([&] { return Source::frames_at(media_times); });
+}
+
+std::vector<Frame> FileSource::frames_by_index(std::span<const std::size_t> indices) {
+  if (!reader_.is_open() || !cpu_) throw Error(Code::config, path_ + ": frames_by_index() before open()");
+  if (!reader_.demuxer().seekable()) return Source::frames_by_index(indices);
+  if (indices.empty()) return {};
+  displaced_ = true;
+  for (const std::size_t index : indices) {
+    if (!scan().reaches(index) && scan_->trusted())
+      throw outside_film(index, scan_->index().pictures().size());
+  }
+  if (scan_->trusted()) {
+    std::vector<Frame> frames = fetch({indices.begin(), indices.end()});
+    if (!frames.empty()) return frames;
+  }
+  return from_the_beginning([&] { return Source::frames_by_index(indices); });
+}
+
+/// For films whose packets do not tell their pictures. What reading had come to stays as it is.
+template <class Use>
+std::vector<Frame> FileSource::from_the_beginning(const Use& use) {
+  struct Restore {
+    FileSource& source;
+    PacketIndex::Place place{source.epoch_, source.next_sequence_};
+    bool ended = source.ended_;
+    std::deque<ReadResult> waiting = std::exchange(source.waiting_, {});
+    std::string format = source.format_;
+    ~Restore() {
+      source.epoch_ = place.epoch;
+      source.next_sequence_ = place.sequence;
+      source.ended_ = ended;
+      source.waiting_ = std::move(waiting);
+      source.format_ = std::move(format);
+      source.displaced_ = true;
+    }
+  };
+  const Restore restore{*this};
+  start_over();
+  return use();
 }
 
 }  // namespace
 
 std::unique_ptr<Source> make_file_source(const Value& options, int threads) {
+  int workers = 0;
   if (const Value* wanted = options.find("threads"); wanted && !wanted->is_null()) {
     const std::int64_t value = wanted->as_integer();
     if (value < 0 || value > 64) throw Error(Code::config, "threads is " + std::to_string(value) + "; use 0 (enough for all cores) to 64");
-    threads = static_cast<int>(value);
+    threads = workers = static_cast<int>(value);
   }
-  return std::make_unique<FileSource>(options["uri"].as_string(), av::pixel_limit(options), threads);
+  return std::make_unique<FileSource>(options["uri"].as_string(), av::pixel_limit(options), threads, workers);
 }
 
 }  // namespace vidloom

@@ -19,10 +19,11 @@ void FrameReader::close() noexcept {
   packet_waits_ = draining_ = false;
 }
 
-void FrameReader::start() {
+void FrameReader::start(FrameReader* like) {
   close();
   packet_ = av::make_packet();
-  demuxer_ = std::make_unique<Demuxer>(path_, stop_, options_.max_pixels, quick_);
+  demuxer_ = std::make_unique<Demuxer>(path_, stop_, options_.max_pixels, quick_, like ? &like->demuxer() : nullptr);
+  if (like) first_ = like->first_;
   if (demuxer_->quick()) {
     take_decoder(1);
     complete_parameters();
@@ -70,10 +71,15 @@ void FrameReader::give_decoder_back() noexcept {
   decoder_.reset();
 }
 
+void FrameReader::rewind() {
+  if (!first_ || !go_to(*first_)) start();
+}
+
 AVPacket* FrameReader::peek() {
   if (!packet_waits_ && !draining_) {
     packet_waits_ = demuxer_->read(*packet_);
     stats_.errors += demuxer_->broke_off();
+    if (packet_waits_ && !first_) first_ = PacketPlace{packet_->pts, packet_->dts, packet_->pos, packet_->size};
   }
   return packet_waits_ ? packet_.get() : nullptr;
 }
@@ -90,8 +96,15 @@ void FrameReader::forget() noexcept {
   failures_in_a_row_ = 0;
 }
 
+void FrameReader::finish() {
+  decoder_->send(nullptr, false);
+  draining_ = true;
+}
+
 bool FrameReader::go_to(const PacketPlace& place) {
   forget();
+  decoder_->give_unrecovered();
+  blameless_ = false;
   return packet_waits_ = demuxer_->go_to(place, *packet_);
 }
 
@@ -119,7 +132,9 @@ av::FramePtr FrameReader::next(CpuGate& cpu) {
     if (draining_) continue;
 
     AVPacket* packet = peek();
-    if (packet) decoder_->skip_unreferenced(wants_picture && !wants_picture(*packet));
+    const Need wanted = packet && need ? need(*packet) : Need::picture;
+    decoder_->skip_unreferenced(wanted == Need::others);
+    blameless_ = blameless_ && wanted == Need::picture;
     {
       const CpuGate::Pass turn(cpu);
       code = decoder_->send(packet, packet && (packet->flags & AV_PKT_FLAG_CORRUPT) != 0);
@@ -135,6 +150,7 @@ av::FramePtr FrameReader::next(CpuGate& cpu) {
       blameless_ = false;
     }
     pass();
+    if (wanted == Need::last) finish();
   }
 }
 

@@ -6,6 +6,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 namespace vidloom {
@@ -24,7 +25,10 @@ class FrameReader {
   /// Whether start() lets FFmpeg examine the whole beginning of the file even where that costs more than it finds.
   void probe_always(bool on) noexcept { quick_ = !on; }
   /// Opens the file anew and stands at its first packet. Throws as Demuxer and av::Decoder do.
-  void start();
+  /// \param like  a reader that has the same file open: nothing is probed again.
+  void start(FrameReader* like = nullptr);
+  /// Stands at the first packet again, by a seek where the container leads there.
+  void rewind();
   void close() noexcept;
   bool is_open() const noexcept { return decoder_ != nullptr; }
 
@@ -36,15 +40,22 @@ class FrameReader {
   void forget() noexcept;
   /// The next frame. \return nullptr at the end. Throws Error(source, cancelled).
   av::FramePtr next(CpuGate& cpu);
-  /// Goes to the packet at `place`: peek() is that one, and the decoder begins with it. \return false when the container did not
-  /// lead there; then only start() or another go_to() is legal.
+  /// Nothing more goes to the decoder: next() gives what it holds back, then nothing, until go_to() or start().
+  void finish();
+  /// Goes to the packet at `place`: peek() is that one, and the decoder begins with it. Pictures before it that refer to what was
+  /// not decoded may come first, flagged corrupt.
+  /// \return false when the container did not lead there; then only start() or another go_to() is legal.
   bool go_to(const PacketPlace& place);
 
-  /// Called before a packet goes to the decoder, which skips it when nothing refers to it and this returns false. Empty: all.
-  std::function<bool(const AVPacket&)> wants_picture;
+  enum class Need : std::uint8_t {
+    picture,  ///< what it holds is wanted
+    others,   ///< only what refers to it is wanted: a picture that none refers to is not decoded
+    last,     ///< wanted, and nothing behind it: the decoder gives at once what it holds back
+  };
+  /// Asked for each packet that goes to the decoder. Empty: every picture is wanted.
+  std::function<Need(const AVPacket&)> need;
 
   Demuxer& demuxer() noexcept { return *demuxer_; }
-  const Demuxer& demuxer() const noexcept { return *demuxer_; }
   av::Decoder& decoder() noexcept { return *decoder_; }
   const std::string& path() const noexcept { return path_; }
   const SourceStats& stats() const noexcept { return stats_; }
@@ -68,6 +79,7 @@ class FrameReader {
   bool draining_ = false;
   bool quick_ = true;
   int failures_in_a_row_ = 0;
+  std::optional<PacketPlace> first_;  ///< the first packet of the file
   SourceStats stats_;
 };
 

@@ -11,13 +11,13 @@ constexpr Nanos longest_step_back = 1s;
 
 }  // namespace
 
-std::int64_t Timeline::unwrapped(std::int64_t pts) const noexcept {
-  if (!stamped_ || options_.wrap_bits >= 63 || options_.wrap_bits <= 0) return pts;
+std::int64_t Timeline::unwrapped(std::int64_t pts, std::int64_t reference) const noexcept {
+  if (options_.wrap_bits >= 63 || options_.wrap_bits <= 0) return pts;
   // The step modulo 2^bits, read as signed: half the circle forwards, half backwards. Any number of wraps.
   const std::uint64_t mask = (std::uint64_t{1} << options_.wrap_bits) - 1;
-  const std::uint64_t step = (static_cast<std::uint64_t>(pts) - static_cast<std::uint64_t>(last_pts_)) & mask;
+  const std::uint64_t step = (static_cast<std::uint64_t>(pts) - static_cast<std::uint64_t>(reference)) & mask;
   const bool backwards = (step >> (options_.wrap_bits - 1)) != 0;
-  return last_pts_ + static_cast<std::int64_t>(backwards ? step - mask - 1 : step);
+  return reference + static_cast<std::int64_t>(backwards ? step - mask - 1 : step);
 }
 
 Timeline::Stamp Timeline::next(std::optional<std::int64_t> pts, Nanos duration) {
@@ -27,7 +27,7 @@ Timeline::Stamp Timeline::next(std::optional<std::int64_t> pts, Nanos duration) 
     stamp.media_time = started_ ? last_ + usual : Nanos{};
     stamp.repaired = true;
   } else {
-    const std::int64_t here = unwrapped(*pts);
+    const std::int64_t here = stamped_ ? unwrapped(*pts, last_pts_) : *pts;
     stamp.media_time = from_pts(here, options_.time_base) + offset_;
     last_pts_ = here;
     stamped_ = true;

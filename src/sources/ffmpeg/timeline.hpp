@@ -26,9 +26,11 @@ class Timeline {
 
   /// The next picture in showing order. \param duration  of a picture; zero: not known.
   Stamp next(std::optional<std::int64_t> pts, Nanos duration);
+  /// \return `pts` plus as many wraps as bring it nearest to `reference`.
+  std::int64_t unwrapped(std::int64_t pts, std::int64_t reference) const noexcept;
+  Rational time_base() const noexcept { return options_.time_base; }
 
  private:
-  std::int64_t unwrapped(std::int64_t pts) const noexcept;
 
   Options options_{};
   bool started_ = false;

@@ -80,6 +80,14 @@ inline bool is_keyframe(const AVFrame& frame) noexcept {
 #endif
 }
 
+inline bool is_interlaced(const AVFrame& frame) noexcept {
+#if LIBAVUTIL_VERSION_INT >= AV_VERSION_INT(58, 7, 100)
+  return (frame.flags & AV_FRAME_FLAG_INTERLACED) != 0;
+#else
+  return frame.interlaced_frame != 0;
+#endif
+}
+
 /// In units of the packet's time base; 0: not known.
 inline std::int64_t duration_of(const AVFrame& frame) noexcept {
 #if LIBAVUTIL_VERSION_INT >= AV_VERSION_INT(57, 30, 100)
