@@ -174,7 +174,7 @@ FileSource::Picture FileSource::described(av::FramePtr pixels, std::optional<std
   FrameInfo& info = picture.info;
   info.stream = stream_;
   const std::int64_t ticks = av::duration_of(frame);
-  info.duration = ticks > 0 ? from_pts(ticks, av::rational(time_base)) : usual_duration_;
+  info.duration = ticks > 0 ? std::min(from_pts(ticks, av::rational(time_base)), Timeline::farthest) : usual_duration_;
   info.time.media_time = media_time;
   info.time.time_base = av::rational(time_base);
   info.time.pts = pts ? *pts : av_rescale_q(media_time.count(), AVRational{1, 1'000'000'000}, time_base);

@@ -140,7 +140,7 @@ ReadResult LavfiSource::read() {
   info.sequence = next_sequence_++;
   info.time.time_base = av::rational(av_buffersink_get_time_base(sink_));
   const std::int64_t ticks = av::duration_of(*frame);
-  info.duration = ticks > 0 ? from_pts(ticks, info.time.time_base) : usual_duration_;
+  info.duration = ticks > 0 ? std::min(from_pts(ticks, info.time.time_base), Timeline::farthest) : usual_duration_;
   const Timeline::Stamp stamp = timeline_.next(av::timestamp(frame->pts), info.duration);
   info.time.media_time = stamp.media_time;
   info.time.pts = frame->pts != AV_NOPTS_VALUE

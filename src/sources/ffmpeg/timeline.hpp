@@ -8,15 +8,20 @@
 
 namespace vidloom {
 
+/// Note [Times without bound]
+/// A damaged file may carry any 64-bit timestamp. Times end 73 years before and after zero (wall clocks since 1970 fit), so that
+/// the sum or difference of a few of them always fits into 64 bits, here and wherever a program adds a duration.
 class Timeline {
  public:
+  static constexpr Nanos farthest = Nanos::max() / 4;
+
   struct Options {
     Rational time_base{1, 1};
     int wrap_bits = 64;               ///< width of a timestamp; 63 and more: it never wraps
     bool jumps_begin_epochs = false;  ///< MPEG-TS: a jump is another recording, not a pause
   };
   struct Stamp {
-    Nanos media_time{};
+    Nanos media_time{};      ///< from -farthest to farthest
     bool repaired = false;   ///< the timestamp was missing or stepped back
     bool new_epoch = false;  ///< this picture begins a new timeline
   };

@@ -3,6 +3,8 @@
 
 #include <doctest/doctest.h>
 
+#include <limits>
+
 using namespace vidloom;
 using namespace std::chrono_literals;
 
@@ -92,4 +94,27 @@ TEST_CASE("slides in MPEG-TS are no jumps when that is how long a picture lasts"
   Timeline timeline = transport();
   timeline.next(0, 15s);
   CHECK_FALSE(timeline.next(90000 * 15, 15s).new_epoch);
+}
+
+TEST_CASE("timestamps that no film has stay within 73 years of zero, and never step back") {
+  constexpr std::int64_t most = std::numeric_limits<std::int64_t>::max(), least = std::numeric_limits<std::int64_t>::min();
+  const std::optional<std::int64_t> all[] = {0,         most,         least,    most / 2, std::nullopt, least / 2, 1,
+                                             least + 1, std::nullopt, most - 1, -1,       most,         most,      least};
+  for (const Rational base : {Rational{1, 90000}, Rational{1, 1}, Rational{most, 1}, Rational{1, most}, Rational{most, most}}) {
+    for (const int bits : {64, 63, 33, 8}) {
+      for (const Nanos duration : {Nanos{}, Nanos(40ms), Nanos::max(), Nanos::min()}) {
+        for (const bool transport_stream : {false, true}) {
+          Timeline timeline({.time_base = base, .wrap_bits = bits, .jumps_begin_epochs = transport_stream});
+          Nanos last = -Timeline::farthest;
+          for (const auto& pts : all) {
+            const Timeline::Stamp stamp = timeline.next(pts, duration);
+            if (stamp.new_epoch) last = -Timeline::farthest;
+            REQUIRE(stamp.media_time >= last);
+            REQUIRE(stamp.media_time <= Timeline::farthest);
+            last = stamp.media_time;
+          }
+        }
+      }
+    }
+  }
 }
