@@ -34,6 +34,7 @@ Decoder::Decoder(const AVCodecParameters& parameters, const Options& options, co
   prepare_tags(*codec_);
   if (const int code = avcodec_open2(codec_.get(), codec, nullptr); code < 0)
     throw Error(Code::decode, what + ": the decoder " + codec->name + " refuses this stream: " + error_text(code));
+  first_delay_ = codec_->has_b_frames;
 }
 
 int Decoder::get_buffer(AVCodecContext* codec, AVFrame* frame, int flags) noexcept {
@@ -74,6 +75,24 @@ int Decoder::send(AVPacket* packet, bool corrupt) {
   return checked(avcodec_send_packet(codec_.get(), packet));
 }
 
-int Decoder::receive(AVFrame& frame) { return checked(avcodec_receive_frame(codec_.get(), &frame)); }
+int Decoder::receive(AVFrame& frame) {
+  const int code = checked(avcodec_receive_frame(codec_.get(), &frame));
+  if (code >= 0) {
+    // AV_NOPTS_VALUE is less than any other.
+    const auto step = [this](std::int64_t& last, std::int64_t now) {
+      if (now == AV_NOPTS_VALUE) return;
+      in_order_ = in_order_ && now > last;
+      last = now;
+    };
+    step(last_pts_, frame.pts);
+    step(last_dts_, frame.pkt_dts);
+  }
+  return code;
+}
+
+void Decoder::flush() noexcept {
+  avcodec_flush_buffers(codec_.get());
+  last_pts_ = last_dts_ = AV_NOPTS_VALUE;
+}
 
 }  // namespace vidloom::av

@@ -33,7 +33,7 @@ class Decoder {
   int send(AVPacket* packet, bool corrupt);
   int receive(AVFrame& frame);
   /// Forgets all packets and pictures; the next packet is a keyframe.
-  void flush() noexcept { avcodec_flush_buffers(codec_.get()); }
+  void flush() noexcept;
   /// From now on pictures also come out that FFmpeg takes for not recovered; those that are so are flagged corrupt. Begun at an
   /// H.264 recovery point and drained soon after, the decoder of FFmpeg 5.1 otherwise keeps whole pictures to itself.
   void give_unrecovered() noexcept {
@@ -61,6 +61,9 @@ class Decoder {
   std::string what_;
   std::int64_t limit_;
   std::atomic<std::uint64_t> refused_{0};  ///< width << 32 | height of a picture over the limit
+  int first_delay_ = 0;                    ///< has_b_frames as it was before the first packet
+  std::int64_t last_pts_ = AV_NOPTS_VALUE, last_dts_ = AV_NOPTS_VALUE;  ///< of the picture given last
+  bool in_order_ = true;                   ///< no timestamp of a picture was equal to or below the one before
   bool describing_ = false;                ///< no picture may get memory
   CodecPtr codec_;                         ///< last: its threads use the members above
 };

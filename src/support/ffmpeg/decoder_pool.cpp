@@ -39,12 +39,13 @@ std::string DecoderPool::key_of(const AVCodecParameters& parameters, const Decod
   std::string key;
   for (const std::int64_t part : {std::int64_t{parameters.codec_id}, std::int64_t{parameters.codec_tag}, std::int64_t{parameters.format},
                                   std::int64_t{parameters.width}, std::int64_t{parameters.height}, std::int64_t{parameters.profile},
-                                  std::int64_t{parameters.level}, std::int64_t{parameters.field_order}, std::int64_t{parameters.color_range},
-                                  std::int64_t{parameters.color_primaries}, std::int64_t{parameters.color_trc},
-                                  std::int64_t{parameters.color_space}, std::int64_t{parameters.chroma_location},
-                                  std::int64_t{parameters.sample_aspect_ratio.num}, std::int64_t{parameters.sample_aspect_ratio.den},
-                                  std::int64_t{parameters.video_delay}, std::int64_t{parameters.bits_per_coded_sample},
-                                  std::int64_t{options.threads}, std::int64_t{options.strict}, std::int64_t{options.packet_time_base.num},
+                                  std::int64_t{parameters.level}, std::int64_t{number_of(parameters.field_order)},
+                                  std::int64_t{number_of(parameters.color_range)}, std::int64_t{number_of(parameters.color_primaries)},
+                                  std::int64_t{number_of(parameters.color_trc)}, std::int64_t{number_of(parameters.color_space)},
+                                  std::int64_t{number_of(parameters.chroma_location)}, std::int64_t{parameters.sample_aspect_ratio.num},
+                                  std::int64_t{parameters.sample_aspect_ratio.den}, std::int64_t{parameters.video_delay},
+                                  std::int64_t{parameters.bits_per_coded_sample}, std::int64_t{options.threads},
+                                  std::int64_t{options.strict}, std::int64_t{options.packet_time_base.num},
                                   std::int64_t{options.packet_time_base.den}}) {
     key += std::to_string(part);
     key += ' ';
@@ -71,10 +72,15 @@ std::unique_ptr<Decoder> DecoderPool::take(const std::string& key, const Decoder
 
 void DecoderPool::give(const std::string& key, std::unique_ptr<Decoder> decoder) noexcept {
   if (!decoder || decoder->threads() != 1 || decoder->refused_ != 0) return;
+  // FFmpeg counts timestamps out of order to know which of two it may trust, and never forgets the count.
+  if (!decoder->in_order_) return;
   std::deque<Idle> gone;  // freed without the lock
   try {
     decoder->flush();
     decoder->skip_unreferenced(false);
+    // H.264 learns how far pictures are reordered while it decodes, and a flush does not make it forget.
+    decoder->codec_->has_b_frames = decoder->first_delay_;
+    decoder->codec_->flags &= ~AV_CODEC_FLAG_OUTPUT_CORRUPT;
     const auto now = std::chrono::steady_clock::now();
     const std::lock_guard lock(mutex_);
     idle_.push_back({key, std::move(decoder), now});

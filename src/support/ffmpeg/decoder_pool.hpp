@@ -1,7 +1,7 @@
 #pragma once
 /// Decoders that outlive the stream they decoded: opening one costs a sixth of the first picture of a 1080p segment.
 ///
-/// Only decoders of one thread are kept, emptied, and only those that met no damage: the next stream with the same parameters
+/// Only decoders of one thread are kept, emptied, and only those that met no damage and no timestamp out of order: the next stream with the same parameters
 /// gets pictures, times and health as from a new one. A few per core, the longest idle ones go first. Thread-safe; after a fork
 /// the child begins with an empty pool.
 

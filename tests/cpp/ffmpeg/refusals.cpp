@@ -274,37 +274,6 @@ TEST_CASE("lost packets show as damaged pictures") {
   CHECK(test::read_all(folder / "whole.ts").stats.concealed == 0);
 }
 
-TEST_CASE("a thousand segments leave nothing behind") {
-  const Folder folder;
-  const std::string path = folder.make("clip.ts", "-f lavfi -i testsrc2=size=64x48:rate=25:duration=0.2 -c:v libx264 -preset veryfast -threads 1");
-  folder.write("bad.mp4", "not a video");
-  const auto descriptors = [] {
-    std::size_t count = 0;
-    for ([[maybe_unused]] const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) ++count;
-    return count;
-  };
-  const auto resident = [] {
-    long total = 0, pages = 0;
-    std::FILE* file = std::fopen("/proc/self/statm", "r");
-    REQUIRE(file);
-    CHECK(std::fscanf(file, "%ld %ld", &total, &pages) == 2);
-    std::fclose(file);
-    return pages * (::sysconf(_SC_PAGESIZE) / 1024);
-  };
-  const auto source = open_source(path);
-  for (int warm = 0; warm < 50; ++warm) CHECK(test::read_all(*source).frames.size() == 5);
-  const std::size_t open_before = descriptors();
-  const long before = resident();
-  for (int count = 0; count < 1000; ++count) {
-    if (test::read_all(*source).frames.size() != 5) FAIL("a segment gave other pictures");
-    if (count % 10 == 0) error_of(folder / "bad.mp4");
-  }
-  CHECK(descriptors() == open_before);
-#if !defined(__SANITIZE_ADDRESS__)
-  CHECK(resident() - before < 8 * 1024);
-#endif
-}
-
 TEST_CASE("damaged copies of every container end in pictures or an error, never in a crash") {
   const Folder folder;
   unsigned state = 12345;
