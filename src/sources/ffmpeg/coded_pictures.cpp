@@ -82,9 +82,10 @@ int recovery_frames(std::string_view unit) {
 }
 
 void skip_scaling_list(Bits& bits, int size) {
-  int last = 8, next = 8;
+  // Modulo 256 (7.3.2.1.1.1), without a sign: damage may say any 32-bit difference.
+  unsigned last = 8, next = 8;
   for (int index = 0; index < size && next != 0; ++index) {
-    next = (last + bits.se() + 256) % 256;
+    next = (last + static_cast<unsigned>(bits.se())) % 256;
     if (next != 0) last = next;
   }
 }

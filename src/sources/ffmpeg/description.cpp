@@ -127,7 +127,10 @@ SourceInfo describe_file(Demuxer& demuxer, const AVPacket* first) {
   if (av::orientation_of(av::display_matrix_of(stream)).rotation_degrees % 180 != 0) std::swap(info.size.width, info.size.height);
   info.codec = avcodec_get_name(parameters.codec_id);
   info.time_base = av::rational(stream.time_base);
-  info.colour = av::colour_of(parameters.color_space, parameters.color_range, parameters.color_trc, parameters.chroma_location, format);
+  info.colour = av::colour_of(av::value_of(parameters.color_space, AVCOL_SPC_NB, AVCOL_SPC_UNSPECIFIED),
+                              av::value_of(parameters.color_range, AVCOL_RANGE_NB, AVCOL_RANGE_UNSPECIFIED),
+                              av::value_of(parameters.color_trc, AVCOL_TRC_NB, AVCOL_TRC_UNSPECIFIED),
+                              av::value_of(parameters.chroma_location, AVCHROMA_LOC_NB, AVCHROMA_LOC_UNSPECIFIED), format);
 
   Value streams = Value::array();
   for (unsigned index = 0; index < container.nb_streams; ++index) streams.push_back(describe_stream(*container.streams[index]));

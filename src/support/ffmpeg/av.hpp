@@ -18,9 +18,11 @@ extern "C" {
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <memory>
 #include <optional>
 #include <string>
+#include <type_traits>
 
 namespace vidloom::av {
 
@@ -45,6 +47,23 @@ T* allocated(T* handle) {
 }
 inline FramePtr make_frame() { return FramePtr(allocated(av_frame_alloc())); }
 inline PacketPtr make_packet() { return PacketPtr(allocated(av_packet_alloc())); }
+
+/// The number in a field that FFmpeg fills from the file. A damaged one gives numbers that the enum does not have, and to read them
+/// as the enum is undefined in C++.
+template <class Enum>
+int number_of(const Enum& field) noexcept {
+  static_assert(std::is_enum_v<Enum> && sizeof(Enum) == sizeof(int));
+  int number = 0;
+  std::memcpy(&number, &field, sizeof number);
+  return number;
+}
+
+/// The same as an enum: `unknown` for a number of `end` or more.
+template <class Enum>
+Enum value_of(const Enum& field, Enum end, Enum unknown) noexcept {
+  const int number = number_of(field);
+  return number >= 0 && number < static_cast<int>(end) ? static_cast<Enum>(number) : unknown;
+}
 
 /// Options for one call. What FFmpeg did not take stays inside.
 class Dictionary {

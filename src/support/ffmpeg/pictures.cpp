@@ -122,7 +122,10 @@ void describe(const AVFrame& frame, Orientation stream, FrameInfo& info) noexcep
   info.mirrored = orientation.mirrored;
   info.keyframe = is_keyframe(frame);
   info.sample_aspect = sample_aspect_of(frame.sample_aspect_ratio);
-  info.colour = colour_of(frame.colorspace, frame.color_range, frame.color_trc, frame.chroma_location,
+  info.colour = colour_of(value_of(frame.colorspace, AVCOL_SPC_NB, AVCOL_SPC_UNSPECIFIED),
+                          value_of(frame.color_range, AVCOL_RANGE_NB, AVCOL_RANGE_UNSPECIFIED),
+                          value_of(frame.color_trc, AVCOL_TRC_NB, AVCOL_TRC_UNSPECIFIED),
+                          value_of(frame.chroma_location, AVCHROMA_LOC_NB, AVCHROMA_LOC_UNSPECIFIED),
                           static_cast<AVPixelFormat>(frame.format));
 }
 
