@@ -81,11 +81,14 @@ class Clip:
         return [str(digest) for digest in self._kept("md5", decode)]
 
     def grid(self, every: float) -> list[float]:
-        """Times of the first picture at or after each multiple of `every`, and of the first picture."""
-        ticks: dict[int, float] = {}
+        """Times of the first picture at or after each multiple of `every`; one that passed before the film began is missed."""
+        before = 2 * self.times[0] - self.times[1]
+        due = []
         for time in self.times:
-            ticks.setdefault(int(time / every + 1e-9), time)
-        return list(ticks.values())
+            if int(time / every + 1e-9) > int(before / every + 1e-9):
+                due.append(time)
+            before = time
+        return due
 
     def rgb(self, indices: list[int]) -> list[Bytes]:
         """Accurate RGB (full chroma, the stream's own matrix) of the pictures at `indices`."""

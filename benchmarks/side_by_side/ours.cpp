@@ -138,27 +138,28 @@ void sample(const Request& request, Reply& reply) {
     Reading reading(request.text("file"), request, {&demand, 1});
     std::optional<std::int64_t> last;
     while (const std::optional<Frame> frame = reading.next()) {
-      const std::int64_t tick = frame->info().time.media_time / demand.every;
-      if (last != tick) deliver(*frame);
+      const FrameInfo& info = frame->info();
+      const std::int64_t tick = info.time.media_time / demand.every;
+      if (tick > last.value_or((info.time.media_time - info.duration) / demand.every)) deliver(*frame);
       last = tick;
     }
   });
 }
 
-/// The pictures shown at chosen times, one seek each.
+/// The pictures at chosen times.
 void at(const Request& request, Reply& reply) {
   reply.timed([&] {
     Delivery deliver(request, reply);
     Reading reading(request.text("file"), request);
-    for (const double time : request.numbers("at")) {
-      reading.source().seek(from_seconds(time - 1e-6));
-      deliver(reading.next().value());
-    }
+    std::vector<Nanos> times;
+    for (const double time : request.numbers("at")) times.push_back(from_seconds(time) - std::chrono::microseconds(1));  // printed times are rounded
+    for (const Frame& frame : reading.source().frames_at(times)) deliver(frame);
   });
 }
 
 void streams(const Request& request, Reply& reply) {
-  const int count = request.integer("count", 1), most = request.integer("most", 1 << 30);
+  const int count = request.integer("count", 1);
+  const auto most = static_cast<std::size_t>(request.integer("most", 1 << 30));
   const bool key_only = request.text("what") == "keys";
   std::mutex mutex;
   std::string failure;
@@ -171,7 +172,7 @@ void streams(const Request& request, Reply& reply) {
         try {
           const Demand demand = key_only ? keyframes(request) : Demand{};
           Reading reading(request.text("file"), request, {&demand, 1});
-          for (int left = most; left > 0; --left) {
+          while (mine.size() < most || key_only) {
             const std::optional<Frame> frame = reading.next();
             if (!frame) break;
             if (!key_only || frame->info().keyframe) mine.push_back(seconds_of(*frame));

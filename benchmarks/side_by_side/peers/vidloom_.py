@@ -68,7 +68,7 @@ def luma(request: dict[str, str], reply: Reply) -> None:
 
 def at(request: dict[str, str], reply: Reply) -> None:
     def work() -> None:
-        for frame in _open(request).frames_at(numbers(request["at"])):
+        for frame in _open(request).frames_at([time - 1e-6 for time in numbers(request["at"])]):
             _give(frame, request, reply)
 
     reply.timed(work)
