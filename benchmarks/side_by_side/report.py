@@ -98,7 +98,9 @@ def _best(row: dict[str, Any], role: str) -> dict[str, Any] | None:
 def _ratio(row: dict[str, Any], name: str) -> str:
     """How many times faster than `name` ours is."""
     ratio = row["faster_than"].get(name)
-    return "" if ratio is None else f"{ratio['median']:.2f} [{ratio['low']:.2f}, {ratio['high']:.2f}]{_mark(ratio['disturbed'])}"
+    if ratio is None:
+        return ""
+    return f"{ratio['median']:.2f} [{ratio['low']:.2f}, {ratio['high']:.2f}]{_mark(ratio['disturbed'])}, CPU {ratio['cpu']:.2f}"
 
 
 def table(rows: Iterable[dict[str, Any]]) -> str:
@@ -183,7 +185,8 @@ def section(folder: pathlib.Path, order: list[str]) -> str:
             f"Films (sha256): {films}.",
             "",
             "`limit / ours` above 1: ours is faster than the limit program, below 1: slower. `peer / ours`: how many times faster ours is. "
-            "†: fewer than five rounds were undisturbed, so all rounds count; read such a figure as an indication.",
+            "CPU: the same ratio of CPU seconds. †: fewer than five rounds were undisturbed, so all rounds count; read such a figure as an "
+            "indication.",
             "",
             table(rows),
             "",

@@ -130,7 +130,7 @@ class Bench:
 
     def _rounds(self, row: Row, playing: list[Participant], workers: dict[str, Worker], records: dict[str, Record]) -> None:
         for participant in list(playing):
-            for _ in range(2):
+            for _ in range(row.warmups):
                 self._once(row, participant, workers[participant.name], records[participant.name], -1, playing)
         started, number = time.monotonic(), 0
         while playing and (number < row.rounds or not self._enough(row, records)):
@@ -207,7 +207,8 @@ class Bench:
                 continue
             ratio, disturbed = _ratio(record.runs, ours.runs)
             if ratio:
-                ratios[record.name] = {**asdict(ratio), "disturbed": disturbed}
+                cpu_ratio = statistics.median(run.cpu for run in record.runs) / statistics.median(run.cpu for run in ours.runs)
+                ratios[record.name] = {**asdict(ratio), "disturbed": disturbed, "cpu": cpu_ratio}
         targets = []
         for target in row.targets:
             # ratios hold other / ours: how many times faster ours is.

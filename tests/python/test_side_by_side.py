@@ -121,7 +121,7 @@ def row_of(gate: bool, met: bool | None) -> dict:
                 "peak_rss_mb": 9.0,
             },
         ],
-        "faster_than": {"limit": {"median": 1.0, "low": 0.9, "high": 1.1, "pairs": 9, "disturbed": False}},
+        "faster_than": {"limit": {"median": 1.0, "low": 0.9, "high": 1.1, "pairs": 9, "disturbed": False, "cpu": 1.0}},
         "targets": [{"text": "at most the limit", "other": "limit", "met": met}],
     }
 
