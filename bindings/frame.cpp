@@ -17,6 +17,19 @@ ImageSpec::Format format_from(const std::string& name, const char* field) {
   throw Error(Code::config, std::string(field) + " is '" + name + "'; use 'rgb', 'bgr' or 'gray'");
 }
 
+ColourMode mode_from(const std::string& name) {
+  if (name == "exact") return ColourMode::exact;
+  if (name == "fast") return ColourMode::fast;
+  if (name == "opencv_compat") return ColourMode::opencv_compat;
+  throw Error(Code::config, "mode is '" + name + "'; use 'exact', 'fast' or 'opencv_compat'");
+}
+
+Filter filter_from(const std::string& name) {
+  if (name == "bicubic") return Filter::bicubic;
+  if (name == "bilinear") return Filter::bilinear;
+  throw Error(Code::config, "filter is '" + name + "'; use 'bicubic' or 'bilinear'");
+}
+
 std::string format_name(ImageSpec::Format format) {
   return format == ImageSpec::Format::rgb8 ? "rgb" : format == ImageSpec::Format::bgr8 ? "bgr" : "gray";
 }
@@ -196,13 +209,15 @@ void bind_frame(py::module_& module) {
                   "Raises ConfigError on any other dtype, shape or format.")
       .def(
           "image",
-          [](const Frame& self, const std::string& format, const py::object& size) {
-            const ImageSpec spec{size_from(size, "size"), format_from(format, "format")};
+          [](const Frame& self, const std::string& format, const py::object& size, const std::string& mode, const std::string& filter) {
+            const ImageSpec spec{size_from(size, "size"), format_from(format, "format"), filter_from(filter), mode_from(mode)};
             const NoGil released;
             return self.image(spec);
           },
-          py::arg("format") = "rgb", py::arg("size") = py::none(),
-          "The picture as 'rgb', 'bgr' or 'gray', stretched to size (width, height); None: the display size. Converted once, then shared.")
+          py::arg("format") = "rgb", py::arg("size") = py::none(), py::kw_only(), py::arg("mode") = "exact", py::arg("filter") = "bicubic",
+          "The picture as 'rgb', 'bgr' or 'gray', stretched to size (width, height); None: the display size. Converted once, then shared.\n\n"
+          "mode: 'exact', 'fast' or 'opencv_compat' (what cv2.VideoCapture and cv2.resize give). filter: 'bicubic' or 'bilinear',\n"
+          "antialiased as in Pillow.")
       .def(
           "luma",
           [](const Frame& self) {
@@ -217,8 +232,10 @@ void bind_frame(py::module_& module) {
       .def(
           "tensor",
           [](const Frame& self, const py::object& size, const std::string& fit, const std::array<float, 3>& mean,
-             const std::array<float, 3>& std, const std::string& dtype) {
-            const TensorSpec spec = tensor_spec(size, fit, mean, std, dtype);
+             const std::array<float, 3>& std, const std::string& dtype, const std::string& mode, const std::string& filter) {
+            TensorSpec spec = tensor_spec(size, fit, mean, std, dtype);
+            spec.mode = mode_from(mode);
+            spec.filter = filter_from(filter);
             const py::dtype type = spec.dtype == TensorSpec::DType::bf16 ? py::dtype::of<std::uint16_t>() : py::dtype(dtype);
             py::array tensor(type, std::vector<py::ssize_t>{3, spec.size.height, spec.size.width});
             const std::span slot(static_cast<std::byte*>(tensor.mutable_data()), slot_bytes(spec));
@@ -229,10 +246,12 @@ void bind_frame(py::module_& module) {
             return tensor;
           },
           py::arg("size"), py::kw_only(), py::arg("fit") = "centre_crop", py::arg("mean") = std::array<float, 3>{0, 0, 0},
-          py::arg("std") = std::array<float, 3>{1, 1, 1}, py::arg("dtype") = "float32",
+          py::arg("std") = std::array<float, 3>{1, 1, 1}, py::arg("dtype") = "float32", py::arg("mode") = "exact", py::arg("filter") = "bicubic",
           "Model input (3, height, width), R, G, B, from the planes: 0..1 less mean over std, uint8 0..255.\n\n"
           "size: (width, height) or one number. fit: 'centre_crop' (Hugging Face's rule), 'letterbox' (114/255 around) or 'stretch'.\n"
-          "dtype: 'float32', 'float16', 'uint8', or 'bfloat16' (its bits as uint16: NumPy has no such type).")
+          "dtype: 'float32', 'float16', 'uint8', or 'bfloat16' (its bits as uint16: NumPy has no such type).\n"
+          "mode: 'exact', 'fast' or 'opencv_compat' (what cv2.VideoCapture and cv2.resize give). filter: 'bicubic' or 'bilinear',\n"
+          "antialiased as in Pillow. Written once, straight into the array, without the GIL.")
       .def(
           "with_time",
           [](const Frame& self, const py::object& pts, const py::object& time_base) {

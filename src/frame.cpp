@@ -2,9 +2,12 @@
 #include <vidloom/frame.hpp>
 
 #include <core/component.hpp>
+#include <frame_access.hpp>
+#include <imaging/counters.hpp>
 #include <imaging/luma.hpp>
 #include <imaging/orientation.hpp>
 #include <imaging/pixel_buffer.hpp>
+#include <imaging/plane_resizer.hpp>
 #include <imaging/slot.hpp>
 
 #include <algorithm>
@@ -131,6 +134,7 @@ struct Picture {
   Size cropped{};  // coded orientation
   Size upright{};
   PlaneView part{};  // the first plane, cropped
+  std::optional<PixelLayout> layout{};  // nothing: the converter reads it
 
   mutable std::mutex mutex{};  // guards the list, not the images
   mutable std::vector<std::shared_ptr<Made>> images{};
@@ -149,24 +153,86 @@ struct Picture {
     }
     upright = geometry.orientation.turned(cropped);
     part = {first.data + crop.top * first.stride + crop.left * pixel_bytes(format), first.stride, cropped};
+    layout = pixel_layout(format);
   }
 
   std::span<const PlaneView> views() const noexcept { return std::span(planes).first(plane_count); }
 
-  /// Converts the cropped picture to `size`, in coded orientation.
-  void convert(const Frame& frame, Size size, ImageSpec::Format format, std::span<std::byte> out) const {
-    if (size == cropped) {
-      const ColourTags colour = effective_colour(geometry.colour, planes.front().size);
-      const CoreReader reader(pixel_format, colour.range == Range::full);
-      if (reader.reads_to(format)) {
-        reader.read(part, format, out.data());
-        return;
-      }
+  /// The cropped picture as `spec`, upright. \param out  spec.size.height * width * channels bytes.
+  void convert(const Frame& frame, const ImageSpec& spec, std::span<std::byte> out) const {
+    const Orientation& orientation = geometry.orientation;
+    const Size coded = orientation.turned(spec.size);
+    const int count = channels(spec.format);
+    if (coded == cropped && reader_serves(spec)) {
+      turned(coded, count, out, [&](std::span<std::byte> whole) { reader().read(part, spec.format, whole.data()); });
+      return;
     }
+    if (!layout) {
+      turned(coded, count, out, [&](std::span<std::byte> whole) { convert_elsewhere(frame, coded, spec, whole); });
+      return;
+    }
+    PlaneTarget target{.data = out.data(), .right = count, .down = std::ptrdiff_t{count} * spec.size.width, .channel = 1, .channels = count};
+    if (spec.format == ImageSpec::Format::bgr8) {
+      target.data += 2;
+      target.channel = -1;
+    }
+    convert_window(coded, {0, 0, spec.size.width, spec.size.height}, spec.filter, spec.mode, target);
+  }
+
+  /// Part of the picture resized to `coded`. \param upright_part  of the upright resized picture.
+  /// \param target  of the upright part: pixel (0, 0) of it at target.data.
+  void convert_window(Size coded, const Window& upright_part, Filter filter, ColourMode mode, PlaneTarget target) const {
+    const Orientation& orientation = geometry.orientation;
+    const Orientation::Walk walk = orientation.walk(coded);
+    const auto coded_pixel = [&](int x, int y) {
+      const std::ptrdiff_t at = walk.first + x * walk.right + y * walk.down;
+      return std::pair(static_cast<int>(at % coded.width), static_cast<int>(at / coded.width));
+    };
+    const auto [x1, y1] = coded_pixel(upright_part.x, upright_part.y);
+    const auto [x2, y2] = coded_pixel(upright_part.x + upright_part.width - 1, upright_part.y + upright_part.height - 1);
+    const Window window{std::min(x1, x2), std::min(y1, y2), std::abs(x1 - x2) + 1, std::abs(y1 - y2) + 1};
+    const Affine upright_from_coded = orientation.upright_from_coded(coded);
+    const auto upright_steps = [&](float across, float down) {  // bytes
+      return static_cast<std::ptrdiff_t>(across) * target.right + static_cast<std::ptrdiff_t>(down) * target.down;
+    };
+    const auto& m = upright_from_coded.m;
+    const float left = static_cast<float>(window.x) + 0.5F, top = static_cast<float>(window.y) + 0.5F;
+    target.data += upright_steps(m[0] * left + m[1] * top + m[2] - 0.5F - static_cast<float>(upright_part.x),
+                                 m[3] * left + m[4] * top + m[5] - 0.5F - static_cast<float>(upright_part.y));
+    const std::ptrdiff_t right = upright_steps(m[0], m[3]), down = upright_steps(m[1], m[4]);
+    target.right = right;
+    target.down = down;
+    convert_planes({.planes = views(),
+                    .pixel_format = pixel_format,
+                    .layout = *layout,
+                    .crop = geometry.crop,
+                    .colour = geometry.colour,
+                    .mode = mode,
+                    .filter = filter,
+                    .resized = coded,
+                    .window = window},
+                   target);
+  }
+
+  /// \param out  8 bits, coded orientation.
+  void luma_of_rgb(const Frame& frame, std::span<std::byte> out) const {
+    if (!layout) return convert_elsewhere(frame, cropped, {.format = ImageSpec::Format::gray8}, out);
+    convert_planes({.planes = views(),
+                    .pixel_format = pixel_format,
+                    .layout = *layout,
+                    .crop = geometry.crop,
+                    .colour = geometry.colour,
+                    .resized = cropped,
+                    .window = {0, 0, cropped.width, cropped.height}},
+                   {.data = out.data(), .right = 1, .down = cropped.width, .channels = 1});
+  }
+
+  /// Through the converter, coded orientation.
+  void convert_elsewhere(const Frame& frame, Size coded, const ImageSpec& spec, std::span<std::byte> out) const {
     const float left = static_cast<float>(geometry.crop.left);
     const float top = static_cast<float>(geometry.crop.top);
     const Box box{left, top, left + static_cast<float>(cropped.width), top + static_cast<float>(cropped.height)};
-    pixel_converter(pixel_format).convert({frame, box, size, format}, out);
+    pixel_converter(pixel_format).convert({frame, box, coded, spec.format, spec.filter, spec.mode}, out);
   }
 
   std::shared_ptr<Made> made(const ImageSpec& spec) const {
@@ -176,12 +242,37 @@ struct Picture {
     }
     return images.emplace_back(std::make_shared<Made>(spec));
   }
+
+ private:
+  CoreReader reader() const {
+    const ColourTags colour = effective_colour(geometry.colour, planes.front().size);
+    return CoreReader(pixel_format, colour.range == Range::full);
+  }
+  bool reader_serves(const ImageSpec& spec) const {
+    const bool is_yuv = layout && layout->model == PixelLayout::Model::yuv;
+    return reader().reads_to(spec.format) && !(is_yuv && spec.mode == ColourMode::opencv_compat);
+  }
+  /// Lets `make` write the picture in coded orientation and turns it.
+  template <class Make>
+  void turned(Size coded, int channels, std::span<std::byte> out, const Make& make) const {
+    const Orientation& orientation = geometry.orientation;
+    if (orientation.upright()) return make(out);
+    const std::shared_ptr<std::byte> scratch = take_pixel_buffer(out.size());
+    const std::span<std::byte> whole(scratch.get(), out.size());
+    make(whole);
+    orientation.turn(whole, coded, channels, out);
+  }
 };
 
 struct Frame::Data {
   FrameInfo info;
   std::shared_ptr<const Picture> picture;
+  std::shared_ptr<ImagingCounters> counters{};
 };
+
+Frame FrameAccess::counted(const Frame& frame, std::shared_ptr<ImagingCounters> stream) {
+  return Frame(std::make_shared<const Frame::Data>(Frame::Data{frame.data_->info, frame.data_->picture, std::move(stream)}));
+}
 
 Frame::Frame(std::shared_ptr<const Data> data) noexcept : data_(std::move(data)) {}
 
@@ -214,7 +305,7 @@ Frame Frame::adopt(std::span<const PlaneView> planes, std::string_view pixel_for
     throw Error(Code::config, "FrameInfo.rotation_degrees is " + std::to_string(degrees) + "; use 0, 90, 180 or 270");
   }
   auto picture = std::make_shared<const Picture>(planes, pixel_format, info, std::move(owner));
-  return Frame(std::make_shared<const Data>(Data{info, std::move(picture)}));
+  return Frame(std::make_shared<const Data>(Data{info, std::move(picture), {}}));
 }
 
 const FrameInfo& Frame::info() const noexcept { return data_->info; }
@@ -246,7 +337,10 @@ PlaneView Frame::luma() const {
         }
       }
     } else {
-      picture.convert(*this, picture.cropped, ImageSpec::Format::gray8, {bytes.get(), width * height});
+      // In coded orientation, as all luma is.
+      const CoreReader reader(picture.pixel_format, true);
+      if (reader.reads_to(ImageSpec::Format::gray8)) reader.read(picture.part, ImageSpec::Format::gray8, bytes.get());
+      else picture.luma_of_rgb(*this, {bytes.get(), width * height});
     }
     picture.luma = bytes;
   }
@@ -270,21 +364,38 @@ Image Frame::image(const ImageSpec& spec) const {
   const std::lock_guard lock(made->mutex);
   if (!made->image) {
     const Affine display_from_image = upright_from_slot(picture.upright, {.resized = wanted.size});
-    const Orientation& orientation = picture.geometry.orientation;
-    const Size coded = orientation.turned(wanted.size);
-    made->image = Image::make(wanted.size, wanted.format, display_from_image, [&](std::span<std::byte> out) {
-      if (orientation.upright()) {
-        picture.convert(*this, coded, wanted.format, out);
-        return;
-      }
-      const std::shared_ptr<std::byte> scratch = take_pixel_buffer(out.size());
-      const std::span<std::byte> turned(scratch.get(), out.size());
-      picture.convert(*this, coded, wanted.format, turned);
-      orientation.turn(turned, coded, channels(wanted.format), out);
-    });
+    made->image = Image::make(wanted.size, wanted.format, display_from_image,
+                              [&](std::span<std::byte> out) { picture.convert(*this, wanted, out); });
+    count_conversion(wanted.format != ImageSpec::Format::gray8 && wanted.size == picture.upright, data_->counters.get());
   }
   return *made->image;
 }
+
+namespace {
+
+/// The picture's visible part into the slot, and grey around it.
+void write_planes(const Picture& picture, const SlotPlace& place, const TensorSpec& spec, std::span<std::byte> slot) {
+  pad_slot(place, spec, slot);
+  const int left = std::max(place.x, 0), right = std::min(place.x + place.resized.width, spec.size.width);
+  const int top = std::max(place.y, 0), bottom = std::min(place.y + place.resized.height, spec.size.height);
+  const auto element = static_cast<std::ptrdiff_t>(bytes_of(spec.dtype));
+  const std::ptrdiff_t row = element * spec.size.width;
+  PlaneTarget target{.data = slot.data() + top * row + left * element, .right = element, .down = row, .channel = row * spec.size.height};
+  switch (spec.dtype) {
+    case TensorSpec::DType::u8: target.dtype = FinishTask::DType::u8; break;
+    case TensorSpec::DType::f16: target.dtype = FinishTask::DType::f16; break;
+    case TensorSpec::DType::bf16: target.dtype = FinishTask::DType::bf16; break;
+    case TensorSpec::DType::f32: target.dtype = FinishTask::DType::f32; break;
+  }
+  for (std::size_t c = 0; c < 3; ++c) {
+    target.scale[c] = 1 / (255 * spec.std[c]);
+    target.bias[c] = -spec.mean[c] / spec.std[c];
+  }
+  const Window part{left - place.x, top - place.y, right - left, bottom - top};
+  picture.convert_window(picture.geometry.orientation.turned(place.resized), part, spec.filter, spec.mode, target);
+}
+
+}  // namespace
 
 Affine Frame::write_tensor(const TensorSpec& spec, std::span<std::byte> slot) const {
   if (spec.device != Device::cpu) {
@@ -307,18 +418,24 @@ Affine Frame::write_tensor(const TensorSpec& spec, std::span<std::byte> slot) co
   const Orientation& orientation = picture.geometry.orientation;
   const SlotPlace place = place_in_slot(picture.upright, spec);
   check_pixels(place.resized, "the picture resized for TensorSpec.fit");
-  const std::size_t bytes = std::size_t{3} * static_cast<std::size_t>(place.resized.width) * static_cast<std::size_t>(place.resized.height);
-  // Resized whole and then cropped, as the models' own preprocessing does: pixels beside the crop have their part in its border.
-  const std::shared_ptr<std::byte> scratch = take_pixel_buffer(bytes);
-  picture.convert(*this, orientation.turned(place.resized), ImageSpec::Format::rgb8, {scratch.get(), bytes});
-  fill_slot({scratch.get(), bytes}, orientation, place, spec, slot);
+  count_conversion(!picture.layout && place.resized == picture.upright, data_->counters.get());
+  if (picture.layout) {
+    write_planes(picture, place, spec, slot);
+  } else {
+    // Resized whole and then cropped, as the models' own preprocessing does: pixels beside the crop have their part in its border.
+    const std::size_t bytes = std::size_t{3} * static_cast<std::size_t>(place.resized.width) * static_cast<std::size_t>(place.resized.height);
+    const std::shared_ptr<std::byte> scratch = take_pixel_buffer(bytes);
+    const ImageSpec whole{.filter = spec.filter, .mode = spec.mode};
+    picture.convert_elsewhere(*this, orientation.turned(place.resized), whole, {scratch.get(), bytes});
+    fill_slot({scratch.get(), bytes}, orientation, place, spec, slot);
+  }
   return upright_from_slot(picture.upright, place);
 }
 
 Frame Frame::with_info(const FrameInfo& info) const {
   const Picture& picture = *data_->picture;
-  if (Geometry(info) == picture.geometry) return Frame(std::make_shared<const Data>(Data{info, data_->picture}));
-  return adopt(picture.views(), picture.pixel_format, info, picture.owner);
+  if (Geometry(info) == picture.geometry) return Frame(std::make_shared<const Data>(Data{info, data_->picture, data_->counters}));
+  return FrameAccess::counted(adopt(picture.views(), picture.pixel_format, info, picture.owner), data_->counters);
 }
 
 ColourTags effective_colour(const ColourTags& tags, Size coded) noexcept {

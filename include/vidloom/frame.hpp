@@ -114,7 +114,8 @@ class VIDLOOM_API Frame {
   /// Converted once per spec, then shared by all adapters and sinks. Throws Error(not_built) when the format needs the
   /// ffmpeg component and that is missing, Error(config) on a negative size.
   Image image(const ImageSpec& spec = {}) const;
-  /// Writes slot_bytes(spec) bytes, channels first. \return display_from_slot.
+  /// Writes slot_bytes(spec) bytes, channels first, from the planes: no packed picture is made on the way.
+  /// \return display_from_slot.
   /// Throws Error(config) when `slot` is too small or spec.size is empty, Error(not_built) for a device that is not built.
   Affine write_tensor(const TensorSpec& spec, std::span<std::byte> slot) const;
 
@@ -122,6 +123,7 @@ class VIDLOOM_API Frame {
   Frame with_info(const FrameInfo& info) const;
 
  private:
+  friend struct FrameAccess;
   struct Data;
   explicit Frame(std::shared_ptr<const Data> data) noexcept;
   std::shared_ptr<const Data> data_;

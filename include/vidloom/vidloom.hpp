@@ -10,6 +10,7 @@
 #include <vidloom/core/version.hpp>
 #include <vidloom/imaging/image.hpp>
 #include <vidloom/imaging/image_spec.hpp>
+#include <vidloom/imaging/imaging_stats.hpp>
 #include <vidloom/imaging/tensor_spec.hpp>
 #include <vidloom/frame.hpp>
 #include <vidloom/demand.hpp>

@@ -22,6 +22,8 @@ class VIDLOOM_API PixelConverter {
     Box coded_part;  ///< part of the coded picture to read, in coded pixels; fractions allowed where scaled
     Size size;       ///< of the result, still in coded orientation
     ImageSpec::Format format;
+    Filter filter = Filter::bicubic;
+    ColourMode mode = ColourMode::exact;
   };
   /// Writes size.height * size.width * channels bytes, rows without padding, coded orientation (core turns it upright).
   /// Honours matrix and range of effective_colour(). Throws Error(decode) on an unknown pixel format.

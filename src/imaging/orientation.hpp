@@ -1,6 +1,7 @@
 #pragma once
 /// From the coded picture to the upright one: turned clockwise by a multiple of 90 degrees, then perhaps flipped left to right.
 
+#include <vidloom/core/export.hpp>
 #include <vidloom/core/geometry.hpp>
 
 #include <cstddef>
@@ -9,7 +10,7 @@
 namespace vidloom {
 inline namespace v0 {
 
-struct Orientation {
+struct VIDLOOM_API Orientation {
   int degrees = 0;  ///< clockwise: 0, 90, 180 or 270
   bool mirrored = false;
 

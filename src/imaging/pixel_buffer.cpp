@@ -1,5 +1,7 @@
 #include <imaging/pixel_buffer.hpp>
 
+#include <imaging/counters.hpp>
+
 #include <array>
 #include <mutex>
 #include <new>
@@ -40,6 +42,7 @@ std::byte* take(std::size_t bytes) {
       }
     }
   }
+  count_buffer();
   return static_cast<std::byte*>(::operator new(bytes, alignment));
 }
 

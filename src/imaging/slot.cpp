@@ -60,7 +60,41 @@ void fill(std::span<const std::byte> rgb8, const Orientation& orientation, const
   }
 }
 
+template <class T>
+void pad(const SlotPlace& place, Size size, const std::array<T, 3>& grey, std::byte* slot) noexcept {
+  const Covered rows = covered(place.y, place.resized.height, size.height);
+  const Covered columns = covered(place.x, place.resized.width, size.width);
+  const auto put = [&](std::size_t channel, int y, int from, int to) {
+    std::byte* out = slot + ((static_cast<std::ptrdiff_t>(channel) * size.height + y) * size.width + from) * static_cast<std::ptrdiff_t>(sizeof(T));
+    for (int x = from; x < to; ++x, out += sizeof(T)) std::memcpy(out, &grey[channel], sizeof(T));
+  };
+  for (std::size_t channel = 0; channel < 3; ++channel) {
+    for (int y = 0; y < size.height; ++y) {
+      if (y < rows.begin || y >= rows.end) {
+        put(channel, y, 0, size.width);
+      } else {
+        put(channel, y, 0, columns.begin);
+        put(channel, y, columns.end, size.width);
+      }
+    }
+  }
+}
+
 }  // namespace
+
+void pad_slot(const SlotPlace& place, const TensorSpec& spec, std::span<std::byte> slot) noexcept {
+  const auto grey = [&](const auto& encode) {
+    std::array<decltype(encode(0.0F)), 3> values;
+    for (std::size_t c = 0; c < 3; ++c) values[c] = encode((static_cast<float>(padding) / 255.0F - spec.mean[c]) / spec.std[c]);
+    pad(place, spec.size, values, slot.data());
+  };
+  switch (spec.dtype) {
+    case TensorSpec::DType::u8: pad(place, spec.size, std::array<std::uint8_t, 3>{padding, padding, padding}, slot.data()); break;
+    case TensorSpec::DType::f16: grey(to_half); break;
+    case TensorSpec::DType::bf16: grey(to_bfloat16); break;
+    case TensorSpec::DType::f32: grey([](float value) { return value; }); break;
+  }
+}
 
 SlotPlace place_in_slot(Size upright, const TensorSpec& spec) noexcept {
   const std::int64_t width = upright.width, height = upright.height;

@@ -31,5 +31,8 @@ Affine upright_from_slot(Size upright, const SlotPlace& place) noexcept;
 void fill_slot(std::span<const std::byte> rgb8, const Orientation& orientation, const SlotPlace& place, const TensorSpec& spec,
                std::span<std::byte> slot) noexcept;
 
+/// Writes the grey around a picture placed there, nothing else.
+void pad_slot(const SlotPlace& place, const TensorSpec& spec, std::span<std::byte> slot) noexcept;
+
 }  // namespace v0
 }  // namespace vidloom

@@ -2,6 +2,7 @@
 /// What model input somebody wants of a Frame: planar RGB, channels first (3, height, width).
 
 #include <vidloom/core/geometry.hpp>
+#include <vidloom/imaging/image_spec.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -21,8 +22,10 @@ struct TensorSpec {
   Fit fit = Fit::centre_crop;
   float mean[3] = {0, 0, 0};  ///< subtracted from 0..1 values, in R, G, B order; not for u8
   float std[3] = {1, 1, 1};   ///< then divided by
-  DType dtype = DType::f32;   ///< u8 holds 0..255, all others 0..1 before mean and std
+  DType dtype = DType::f32;   ///< u8 holds 0..255 (rounded), all others 0..1 before mean and std (not rounded to 1/255)
   Device device = Device::cpu;
+  Filter filter = Filter::bicubic;
+  ColourMode mode = ColourMode::exact;
 };
 
 constexpr std::size_t bytes_of(TensorSpec::DType dtype) noexcept {

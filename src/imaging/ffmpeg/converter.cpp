@@ -32,6 +32,8 @@ struct Recipe {
   Matrix matrix = Matrix::unknown;
   Range range = Range::unknown;
   ChromaSite site = ChromaSite::unknown;
+  Filter filter = Filter::bicubic;
+  ColourMode mode = ColourMode::exact;
   friend bool operator==(const Recipe&, const Recipe&) = default;
 };
 
@@ -68,7 +70,8 @@ ScalerPtr make_scaler(const Recipe& recipe) {
   set("dst_format", recipe.to_format);
   // Bicubic widens its support when it makes smaller, so that it is antialiased both ways. B = 0, C = 0.5: Catmull-Rom, as
   // Pillow has it (swscale's own default is C = 0.6). Without the accurate flags the result is biased by a level.
-  set("sws_flags", SWS_BICUBIC | SWS_ACCURATE_RND | SWS_FULL_CHR_H_INT | SWS_FULL_CHR_H_INP);
+  const int accurate = recipe.mode == ColourMode::exact ? SWS_ACCURATE_RND | SWS_FULL_CHR_H_INT | SWS_FULL_CHR_H_INP : 0;
+  set("sws_flags", (recipe.filter == Filter::bilinear ? SWS_BILINEAR : SWS_BICUBIC) | accurate);
   av_opt_set_double(scaler.get(), "param0", 0, 0);
   av_opt_set_double(scaler.get(), "param1", 0.5, 0);
   const AVPixFmtDescriptor* description = av_pix_fmt_desc_get(recipe.from_format);
@@ -222,8 +225,7 @@ class Converter final : public PixelConverter {
   void convert(const Request& request, std::span<std::byte> out) const override;
 
  private:
-  void convert_rect(const Frame& frame, AVPixelFormat format, Rect rect, Size to, ImageSpec::Format to_format,
-                    std::span<std::byte> out) const;
+  void convert_rect(const Request& request, AVPixelFormat format, Rect rect, Size to, std::span<std::byte> out) const;
   mutable ScalerPool pool_;
 };
 
@@ -260,21 +262,22 @@ void Converter::convert(const Request& request, std::span<std::byte> out) const 
   const bool whole = static_cast<float>(rect.x) == part.x1 && static_cast<float>(rect.y) == part.y1 &&
                      static_cast<float>(rect.x + rect.width) == part.x2 && static_cast<float>(rect.y + rect.height) == part.y2;
   if (whole) {
-    convert_rect(frame, format, rect, request.size, request.format, out);
+    convert_rect(request, format, rect, request.size, out);
     return;
   }
   // The part begins between samples: convert around it at full size, then cut exactly.
   const Size around{rect.width, rect.height};
   std::vector<std::byte> pixels(static_cast<std::size_t>(around.width) * static_cast<std::size_t>(around.height) *
                                 static_cast<std::size_t>(channels));
-  convert_rect(frame, format, rect, around, request.format, pixels);
+  convert_rect(request, format, rect, around, pixels);
   const auto left = static_cast<float>(rect.x), top = static_cast<float>(rect.y);
   const Box inside{part.x1 - left, part.y1 - top, part.x2 - left, part.y2 - top};
   resize(pixels, around, channels, inside, request.size, out);
 }
 
-void Converter::convert_rect(const Frame& frame, AVPixelFormat format, Rect rect, Size to, ImageSpec::Format to_format,
-                             std::span<std::byte> out) const {
+void Converter::convert_rect(const Request& request, AVPixelFormat format, Rect rect, Size to, std::span<std::byte> out) const {
+  const Frame& frame = request.frame;
+  const ImageSpec::Format to_format = request.format;
   const AVPixFmtDescriptor& description = *av_pix_fmt_desc_get(format);
   const ColourTags colour = effective_colour(frame.info().colour, frame.coded_size());
   Recipe recipe{.from = {rect.width, rect.height},
@@ -283,7 +286,10 @@ void Converter::convert_rect(const Frame& frame, AVPixelFormat format, Rect rect
                 .to_format = packed_format(to_format),
                 .matrix = colour.matrix,
                 .range = colour.range,
-                .site = colour.chroma_site};
+                .site = colour.chroma_site,
+                .filter = request.filter,
+                .mode = request.mode};
+  if (request.mode == ColourMode::opencv_compat) recipe.matrix = Matrix::bt601;  // cv2.VideoCapture sets none
   // JPEG puts chroma in the middle of its four pixels, MPEG-2 and all after it on the left ones.
   if (recipe.site == ChromaSite::unknown) recipe.site = colour.range == Range::full ? ChromaSite::centre : ChromaSite::left;
 

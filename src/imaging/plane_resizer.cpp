@@ -1,0 +1,312 @@
+#include <imaging/plane_resizer.hpp>
+
+#include <vidloom/core/error.hpp>
+
+#include <imaging/colour_matrix.hpp>
+#include <imaging/opencv_rgb.hpp>
+#include <imaging/pixel_buffer.hpp>
+#include <imaging/scratch.hpp>
+#include <imaging/taps.hpp>
+
+#include <algorithm>
+#include <cstring>
+#include <memory>
+#include <string>
+
+namespace vidloom {
+inline namespace v0 {
+namespace {
+
+constexpr std::size_t slack = 64;  // samples behind a line that kernels may touch
+
+std::string to_text(Size size) { return std::to_string(size.width) + "x" + std::to_string(size.height); }
+
+void check_planes(const PlaneRequest& request) {
+  const PixelLayout& layout = request.layout;
+  const Size coded = request.planes.front().size;
+  for (int i = 0; i < layout.count; ++i) {
+    const auto number = static_cast<std::size_t>(layout.components[static_cast<std::size_t>(i)].plane);
+    const bool chroma = layout.model == PixelLayout::Model::yuv && i > 0;
+    const int across = chroma ? layout.log2_across : 0, down = chroma ? layout.log2_down : 0;
+    const Size needed{(coded.width + (1 << across) - 1) >> across, (coded.height + (1 << down) - 1) >> down};
+    const std::string format(request.pixel_format);
+    if (number >= request.planes.size()) {
+      throw Error(Code::config, format + " has " + std::to_string(number + 1) + " planes or more; the frame was given " +
+                                    std::to_string(request.planes.size()));
+    }
+    const Size size = request.planes[number].size;
+    if (size.width < needed.width || size.height < needed.height) {
+      throw Error(Code::config, "plane " + std::to_string(number) + " of a " + format + " picture of " + to_text(coded) + " is " + to_text(size) +
+                                    "; use " + to_text(needed));
+    }
+  }
+}
+
+/// One plane's way: its rows become lines, each line one or more components.
+struct Pass {
+  PlaneView plane{};
+  std::array<int, 3> components{};  // numbers of those that lie in it
+  int component_count = 0;
+  int step = 1;                     // samples of the plane to a position
+  std::shared_ptr<const Taps> across{}, down{};
+  std::size_t samples = 0;          // of a row that take part
+  std::size_t pairs = 0;            // of a block
+  std::array<std::int16_t*, most_lines> lines{};
+  std::array<std::int16_t*, most_lines> parts{};  // lines of one component, where a line holds several
+  std::array<std::int16_t*, 3> blocks{};
+};
+
+class Conversion {
+ public:
+  Conversion(const PlaneRequest& request, const PlaneTarget& target);
+  void run();
+
+ private:
+  Pass& pass_of(int plane);
+  void prepare_taps(const ResolvedColour& colour);
+  void prepare_memory();
+  void make_lines(Pass& pass, int row, int rows);
+  void put(int row, int rows);
+
+  const PlaneRequest& request_;
+  const PlaneTarget& target_;
+  const Kernels& kernels_ = kernels();
+  const int lines_ = static_cast<int>(kernels_.lines);
+  std::array<Pass, 3> passes_{};
+  int pass_count_ = 0;
+  FinishTask task_{};
+  std::size_t element_ = 1;
+  bool direct_ = false;  // samples of a line lie side by side in the target
+  std::byte* tile_ = nullptr;
+  const std::byte** rows_ = nullptr;
+};
+
+std::size_t bytes_of(FinishTask::DType dtype) noexcept {
+  return dtype == FinishTask::DType::u8 ? 1 : dtype == FinishTask::DType::f32 ? 4 : 2;
+}
+
+Conversion::Conversion(const PlaneRequest& request, const PlaneTarget& target) : request_(request), target_(target) {
+  const PixelLayout& layout = request.layout;
+  const Size coded = request.planes.front().size;
+  const bool grey = target.channels == 1;
+  const int inputs = grey && layout.model != PixelLayout::Model::rgb ? 1 : layout.count;
+  for (int i = 0; i < inputs; ++i) {
+    const PixelLayout::Component& component = layout.components[static_cast<std::size_t>(i)];
+    Pass& pass = pass_of(component.plane);
+    pass.plane = request.planes[static_cast<std::size_t>(component.plane)];
+    pass.step = component.step;
+    pass.components[static_cast<std::size_t>(pass.component_count++)] = i;
+  }
+
+  const ResolvedColour colour = resolve_colour(layout, request.colour, coded, request.mode);
+  prepare_taps(colour);
+
+  task_.input_count = inputs;
+  task_.output_count = target.channels;
+  task_.matrix = colour_matrix(layout, colour, grey);
+  constexpr float unit = 1.0F / (1 << (Taps::fraction_bits + line_fraction_bits));
+  for (auto& row : task_.matrix)
+    for (std::size_t i = 0; i < 3; ++i) row[i] *= unit;
+  task_.scale = target.scale;
+  task_.bias = target.bias;
+  task_.dtype = target.dtype;
+  task_.columns = request.window.width;
+  element_ = bytes_of(target.dtype);
+  direct_ = target.right == static_cast<std::ptrdiff_t>(element_);
+  prepare_memory();
+}
+
+Pass& Conversion::pass_of(int plane) {
+  for (int i = 0; i < pass_count_; ++i) {
+    const auto first = static_cast<std::size_t>(passes_[static_cast<std::size_t>(i)].components[0]);
+    if (request_.layout.components[first].plane == plane) return passes_[static_cast<std::size_t>(i)];
+  }
+  return passes_[static_cast<std::size_t>(pass_count_++)];
+}
+
+void Conversion::prepare_taps(const ResolvedColour& colour) {
+  const PixelLayout& layout = request_.layout;
+  const Size coded = request_.planes.front().size;
+  const Crop& crop = request_.crop;
+  const Window& window = request_.window;
+  for (int i = 0; i < pass_count_; ++i) {
+    Pass& pass = passes_[static_cast<std::size_t>(i)];
+    const bool chroma = layout.model == PixelLayout::Model::yuv && pass.components[0] > 0;
+    pass.across = cached_taps({.from = crop.left,
+                               .length = coded.width - crop.left - crop.right,
+                               .resized = request_.resized.width,
+                               .begin = window.x,
+                               .end = window.x + window.width,
+                               .log2_ratio = chroma ? layout.log2_across : 0,
+                               .site = chroma ? colour.site_across : 0.5F,
+                               .filter = request_.filter,
+                               .mode = request_.mode,
+                               .pairs_aligned = true});
+    pass.down = cached_taps({.from = crop.top,
+                             .length = coded.height - crop.top - crop.bottom,
+                             .resized = request_.resized.height,
+                             .begin = window.y,
+                             .end = window.y + window.height,
+                             .log2_ratio = chroma ? layout.log2_down : 0,
+                             .site = chroma ? colour.site_down : 0.5F,
+                             .filter = request_.filter,
+                             .mode = request_.mode});
+    pass.samples = static_cast<std::size_t>((pass.across->last_sample - pass.across->first_sample) * pass.step);
+    pass.pairs = static_cast<std::size_t>(pass.across->block_pairs);
+  }
+}
+
+void Conversion::prepare_memory() {
+  const std::size_t lines = kernels_.lines;
+  const std::size_t tile = direct_ ? 0 : static_cast<std::size_t>(task_.columns) * element_ * 3 * lines;
+  std::size_t bytes = Scratch::room_for<std::byte>(tile), most_rows = 1;
+  for (int i = 0; i < pass_count_; ++i) {
+    const Pass& pass = passes_[static_cast<std::size_t>(i)];
+    const std::size_t line = Scratch::room_for<std::int16_t>(std::max(pass.samples, 2 * pass.pairs) + slack);
+    bytes += line * lines * (pass.step > 1 ? 2 : 1);
+    bytes += Scratch::room_for<std::int16_t>((pass.pairs + slack) * 2 * lines) * static_cast<std::size_t>(pass.component_count);
+    most_rows = std::max(most_rows, 2 * static_cast<std::size_t>(pass.down->pairs));
+  }
+  bytes += Scratch::room_for<const std::byte*>(most_rows);
+
+  Scratch& scratch = Scratch::of_thread();
+  scratch.reserve(bytes);
+  tile_ = scratch.take<std::byte>(tile);
+  rows_ = scratch.take<const std::byte*>(most_rows);
+  for (int i = 0; i < pass_count_; ++i) {
+    Pass& pass = passes_[static_cast<std::size_t>(i)];
+    const std::size_t line = std::max(pass.samples, 2 * pass.pairs) + slack;
+    for (std::size_t number = 0; number < lines; ++number) {
+      pass.lines[number] = scratch.take<std::int16_t>(line);
+      pass.parts[number] = pass.step > 1 ? scratch.take<std::int16_t>(line) : pass.lines[number];
+    }
+    for (int number = 0; number < pass.component_count; ++number) {
+      const auto component = static_cast<std::size_t>(pass.components[static_cast<std::size_t>(number)]);
+      std::int16_t* const block = scratch.take<std::int16_t>((pass.pairs + slack) * 2 * lines);
+      pass.blocks[static_cast<std::size_t>(number)] = block;
+      task_.inputs[component] = {block, pass.across->first.data(), pass.across->weights.data(), pass.across->pairs};
+    }
+  }
+}
+
+/// Output rows [row, row + rows) of the window.
+void Conversion::make_lines(Pass& pass, int row, int rows) {
+  const PixelLayout& layout = request_.layout;
+  const Taps& down = *pass.down;
+  const std::byte* const left = pass.plane.data + std::ptrdiff_t{pass.across->first_sample} * pass.step * layout.bytes;
+  const int last = down.last_sample - 1;
+  for (int line = 0; line < rows; ++line) {
+    const auto output = static_cast<std::size_t>(row + line);
+    const int first = down.first_sample + down.first[output];
+    for (int tap = 0; tap < 2 * down.pairs; ++tap)  // rows beyond the last have weight 0
+      rows_[tap] = left + std::min(first + tap, last) * pass.plane.stride;
+    const std::int16_t* weights = down.weights.data() + output * 2 * static_cast<std::size_t>(down.pairs);
+    std::int16_t* out = pass.lines[static_cast<std::size_t>(line)];
+    if (layout.bytes == 1) kernels_.vertical_8(rows_, weights, down.pairs, pass.samples, out);
+    else kernels_.vertical_16(rows_, weights, down.pairs, pass.samples, layout.shift, layout.depth, out);
+  }
+  std::array<const std::int16_t*, most_lines> sources{};
+  for (int number = 0; number < pass.component_count; ++number) {
+    const auto component = static_cast<std::size_t>(pass.components[static_cast<std::size_t>(number)]);
+    for (int line = 0; line < lines_; ++line) {
+      const auto from = static_cast<std::size_t>(std::min(line, rows - 1));
+      if (pass.step > 1 && line < rows)
+        kernels_.split(pass.lines[from], layout.components[component].offset, pass.step, pass.samples / static_cast<std::size_t>(pass.step),
+                       pass.parts[from]);
+      sources[static_cast<std::size_t>(line)] = pass.parts[from];
+    }
+    kernels_.interleave(sources.data(), pass.pairs, pass.blocks[static_cast<std::size_t>(number)]);
+  }
+}
+
+/// From the tile to wherever its samples belong.
+template <class T>
+void scatter(const std::byte* tile, std::size_t lines, const PlaneTarget& target, int row, int rows, int columns) {
+  const auto width = static_cast<std::size_t>(columns);
+  const auto put_one = [&](std::size_t channel, int line, std::size_t x) {
+    std::memcpy(target.data + static_cast<std::ptrdiff_t>(x) * target.right + (row + line) * target.down +
+                    static_cast<std::ptrdiff_t>(channel) * target.channel,
+                tile + ((channel * lines + static_cast<std::size_t>(line)) * width + x) * sizeof(T), sizeof(T));
+  };
+  const auto channels = static_cast<std::size_t>(target.channels);
+  if (target.channel == static_cast<std::ptrdiff_t>(sizeof(T))) {  // packed
+    for (int line = 0; line < rows; ++line)
+      for (std::size_t x = 0; x < width; ++x)
+        for (std::size_t channel = 0; channel < channels; ++channel) put_one(channel, line, x);
+  } else {
+    for (std::size_t channel = 0; channel < channels; ++channel)
+      for (std::size_t x = 0; x < width; ++x)
+        for (int line = 0; line < rows; ++line) put_one(channel, line, x);
+  }
+}
+
+void Conversion::put(int row, int rows) {
+  task_.lines = rows;
+  for (std::size_t channel = 0; channel < static_cast<std::size_t>(target_.channels); ++channel) {
+    task_.out[channel] = direct_ ? target_.data + static_cast<std::ptrdiff_t>(channel) * target_.channel + row * target_.down
+                                 : tile_ + channel * kernels_.lines * static_cast<std::size_t>(task_.columns) * element_;
+  }
+  task_.out_stride = direct_ ? target_.down : task_.columns * static_cast<std::ptrdiff_t>(element_);
+  kernels_.finish(task_);
+  if (direct_) return;
+  if (element_ == 1) scatter<std::uint8_t>(tile_, kernels_.lines, target_, row, rows, task_.columns);
+  else if (element_ == 2) scatter<std::uint16_t>(tile_, kernels_.lines, target_, row, rows, task_.columns);
+  else scatter<std::uint32_t>(tile_, kernels_.lines, target_, row, rows, task_.columns);
+}
+
+void Conversion::run() {
+  for (int row = 0; row < request_.window.height; row += lines_) {
+    const int rows = std::min(lines_, request_.window.height - row);
+    for (int i = 0; i < pass_count_; ++i) make_lines(passes_[static_cast<std::size_t>(i)], row, rows);
+    put(row, rows);
+  }
+}
+
+/// As cv2.VideoCapture and cv2.resize do it: RGB of 8 bits first, then resized. Only rows that the window needs are made.
+void convert_as_opencv(const PlaneRequest& request, const PlaneTarget& target) {
+  const PixelLayout& from = request.layout;
+  const Size coded = request.planes.front().size;
+  const Size cropped{coded.width - request.crop.left - request.crop.right, coded.height - request.crop.top - request.crop.bottom};
+  const auto pixels = static_cast<std::size_t>(cropped.width) * static_cast<std::size_t>(cropped.height);
+  const std::shared_ptr<std::byte> memory = take_pixel_buffer(3 * pixels);
+  std::array<PlaneView, 3> rgb;
+  for (std::size_t i = 0; i < 3; ++i) rgb[i] = {memory.get() + i * pixels, cropped.width, cropped};
+
+  const auto down = cached_taps({.length = cropped.height,
+                                 .resized = request.resized.height,
+                                 .begin = request.window.y,
+                                 .end = request.window.y + request.window.height,
+                                 .filter = request.filter,
+                                 .mode = request.mode});
+  const bool full_range = resolve_colour(from, request.colour, coded, request.mode).full_range;
+  int next = down->first_sample;
+  for (int output = 0; output < request.window.height; ++output) {
+    const int first = down->first_sample + down->first[static_cast<std::size_t>(output)];
+    const int end = std::min(first + 2 * down->pairs, down->last_sample);
+    for (next = std::max(next, first); next < end; ++next) {
+      std::array<std::uint8_t*, 3> out;
+      for (std::size_t i = 0; i < 3; ++i) out[i] = reinterpret_cast<std::uint8_t*>(memory.get() + i * pixels) + std::ptrdiff_t{next} * cropped.width;
+      opencv_rgb_row(request.planes, from, full_range, request.crop.top + next, request.crop.left, cropped.width, out);
+    }
+  }
+  PixelLayout layout{.model = PixelLayout::Model::rgb, .full_range = true};
+  for (int i = 0; i < 3; ++i) layout.components[static_cast<std::size_t>(i)].plane = i;
+  PlaneRequest resize{.planes = rgb, .pixel_format = request.pixel_format, .layout = layout};
+  resize.mode = request.mode;
+  resize.filter = request.filter;
+  resize.resized = request.resized;
+  resize.window = request.window;
+  Conversion(resize, target).run();
+}
+
+}  // namespace
+
+void convert_planes(const PlaneRequest& request, const PlaneTarget& target) {
+  if (request.window.width < 1 || request.window.height < 1) return;
+  check_planes(request);
+  if (request.mode == ColourMode::opencv_compat && request.layout.model == PixelLayout::Model::yuv) convert_as_opencv(request, target);
+  else Conversion(request, target).run();
+}
+
+}  // namespace v0
+}  // namespace vidloom
