@@ -43,6 +43,33 @@ struct FinishTask {
   std::ptrdiff_t out_stride = 0;  ///< bytes from line to line
 };
 
+/// One row of a picture at its own size, 8-bit YUV to packed RGB. Note [Full size]: each chroma line was filtered downwards already;
+/// across, pixel 2 * i takes samples i - 2 ... i + 1 and pixel 2 * i + 1 samples i - 1 ... i + 2 (4:4:4: sample i alone). Arithmetic
+/// is 16 bits wide with 5 to 7 fraction bits: within 0.15 of exact. Pixels whose windows reach over an edge are the caller's.
+struct RgbRowTask {
+  const std::byte* luma = nullptr;
+  const std::int16_t* u = nullptr;  ///< lines; readable from 2 samples before to 32 behind
+  const std::int16_t* v = nullptr;
+  bool halved = true;               ///< half as many chroma samples as pixels; or as many
+  bool bgr = false;
+  std::array<std::int16_t, 4> even{}, odd{};  ///< 15 fraction bits; all 0: the pixel takes its own sample i
+  /// A fourth of the matrix' numbers, 15 fraction bits; and what is added, 5 fraction bits, half a level included.
+  std::int16_t luma_gain = 0, red_v = 0, green_u = 0, green_v = 0, blue_u = 0;
+  std::array<std::int16_t, 3> offset{};
+  std::size_t width = 0;            ///< 32 or more
+  std::byte* out = nullptr;
+};
+
+/// One row as cv2.VideoCapture has it, see opencv_rgb.hpp: chroma half as wide as luma, one sample for two pixels.
+struct OpencvRowTask {
+  const std::byte* luma = nullptr;
+  const std::byte* u = nullptr;
+  const std::byte* v = nullptr;
+  std::int16_t luma_zero = 0, luma_gain = 0, red_v = 0, green_u = 0, green_v = 0, blue_u = 0;
+  std::size_t width = 0;                 ///< 32 or more, even
+  std::array<std::uint8_t*, 3> out{};    ///< R, G, B planes
+};
+
 struct Kernels {
   const char* name;
   std::size_t lines;  ///< that a block has
@@ -58,6 +85,9 @@ struct Kernels {
   /// `lines` lines of 2 * pairs samples into a block. May read and write up to 32 samples of each line more.
   void (*interleave)(const std::int16_t* const* lines, std::size_t pairs, std::int16_t* block);
   void (*finish)(const FinishTask& task);
+  /// Shortcuts; nullptr where a set has none and the general way serves.
+  void (*rgb_row)(const RgbRowTask& task);
+  void (*opencv_row)(const OpencvRowTask& task);
 };
 
 VIDLOOM_API const Kernels& portable_kernels() noexcept;

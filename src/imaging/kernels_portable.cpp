@@ -105,7 +105,7 @@ void finish(const FinishTask& task) {
 }  // namespace
 
 const Kernels& portable_kernels() noexcept {
-  static constexpr Kernels set{"portable", lines_of_block, vertical_8, vertical_16, split, interleave, finish};
+  static constexpr Kernels set{"portable", lines_of_block, vertical_8, vertical_16, split, interleave, finish, nullptr, nullptr};
   return set;
 }
 

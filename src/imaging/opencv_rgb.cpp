@@ -1,5 +1,7 @@
 #include <imaging/opencv_rgb.hpp>
 
+#include <imaging/kernels.hpp>
+
 #include <algorithm>
 #include <cstddef>
 
@@ -43,6 +45,16 @@ class Reader {
 void opencv_rgb_row(std::span<const PlaneView> planes, const PixelLayout& layout, bool full_range, int y, int left, int count,
                     const std::array<std::uint8_t*, 3>& out) noexcept {
   const Coefficients& c = full_range ? full : limited;
+  const bool plain = layout.bytes == 1 && layout.log2_across == 1 && layout.components[1].step == 1 && left % 2 == 0;
+  if (const Kernels& set = kernels(); set.opencv_row && plain && count >= 32) {
+    const auto row = [&](std::size_t i, int down, int across) { return planes[i].data + (y >> down) * planes[i].stride + (left >> across); };
+    const int whole = count & ~1;
+    set.opencv_row({.luma = row(0, 0, 0), .u = row(1, layout.log2_down, 1), .v = row(2, layout.log2_down, 1), .luma_zero = c.luma_zero,
+                    .luma_gain = c.luma, .red_v = c.red, .green_u = c.green_u, .green_v = c.green_v, .blue_u = c.blue,
+                    .width = static_cast<std::size_t>(whole), .out = out});
+    if (whole == count) return;
+    return opencv_rgb_row(planes, layout, full_range, y, left + whole, 1, {out[0] + whole, out[1] + whole, out[2] + whole});
+  }
   const auto reader = [&](std::size_t i, int row) {
     const PixelLayout::Component& component = layout.components[i];
     return Reader(planes[static_cast<std::size_t>(component.plane)], layout, component, row);

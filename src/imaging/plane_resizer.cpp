@@ -9,6 +9,8 @@
 #include <imaging/taps.hpp>
 
 #include <algorithm>
+#include <cmath>
+#include <cstdlib>
 #include <cstring>
 #include <memory>
 #include <string>
@@ -262,6 +264,143 @@ void Conversion::run() {
   }
 }
 
+/// Note [Full size] is in kernels.hpp. Serves upright 8-bit YUV pictures at their own size, packed.
+class FullSizeRgb {
+ public:
+  static bool serves(const PlaneRequest& request, const PlaneTarget& target, const Kernels& kernels) {
+    const PixelLayout& layout = request.layout;
+    const Size coded = request.planes.front().size;
+    const Size cropped{coded.width - request.crop.left - request.crop.right, coded.height - request.crop.top - request.crop.bottom};
+    const bool packed = target.channels == 3 && target.dtype == FinishTask::DType::u8 && target.right == 3 && std::abs(target.channel) == 1;
+    return kernels.rgb_row && packed && layout.model == PixelLayout::Model::yuv && layout.bytes == 1 && layout.log2_across <= 1 &&
+           layout.log2_down <= 1 && request.mode != ColourMode::opencv_compat && request.resized == cropped &&
+           request.window.width == cropped.width && request.window.height == cropped.height && request.crop.left % (1 << layout.log2_across) == 0 &&
+           cropped.width >= 64 && cropped.height >= 8;
+  }
+
+  FullSizeRgb(const PlaneRequest& request, const PlaneTarget& target) : request_(request), target_(target) {
+    const PixelLayout& layout = request.layout;
+    const Size coded = request.planes.front().size;
+    const ResolvedColour colour = resolve_colour(layout, request.colour, coded, request.mode);
+    const Size size = request.resized;
+    across_ = cached_taps({.from = request.crop.left, .length = size.width, .resized = size.width, .end = size.width,
+                           .log2_ratio = layout.log2_across, .site = colour.site_across, .filter = request.filter, .mode = request.mode});
+    down_ = cached_taps({.from = request.crop.top, .length = size.height, .resized = size.height, .end = size.height,
+                         .log2_ratio = layout.log2_down, .site = colour.site_down, .filter = request.filter, .mode = request.mode});
+    step_ = layout.components[1].step;
+    samples_ = static_cast<std::size_t>(across_->last_sample - across_->first_sample);
+
+    task_.halved = layout.log2_across == 1;
+    task_.bgr = target.channel < 0;
+    task_.width = static_cast<std::size_t>(size.width);
+    if (task_.halved) {
+      take_weights(8, -2, task_.even);
+      take_weights(9, -1, task_.odd);
+    }
+    matrix_ = colour_matrix(layout, colour, false);
+    const auto quarter = [](float value) { return static_cast<std::int16_t>(std::lround(value * 8192)); };
+    task_.luma_gain = quarter(matrix_[0][0]);
+    task_.red_v = quarter(matrix_[0][2]);
+    task_.green_u = quarter(matrix_[1][1]);
+    task_.green_v = quarter(matrix_[1][2]);
+    task_.blue_u = quarter(matrix_[2][1]);
+    // The lines are centred, so that of the offset only the luma's part is left. Rounding the gain would show as a shift: 16 is exact.
+    const float black = matrix_[0][3] + 128 * (matrix_[0][1] + matrix_[0][2]);
+    task_.offset.fill(static_cast<std::int16_t>(std::lround(black * 32) + 16));
+  }
+
+  static bool suits(const PlaneRequest& request) {  // YCgCo's red and blue take both
+    const ResolvedColour colour = resolve_colour(request.layout, request.colour, request.planes.front().size, request.mode);
+    return colour.matrix != Matrix::ycgco;
+  }
+
+  void run() {
+    constexpr std::size_t before = 32;  // aligned room for the samples that windows reach to the left
+    const std::size_t line = samples_ + before + slack;
+    Scratch& scratch = Scratch::of_thread();
+    const std::size_t rows = 2 * static_cast<std::size_t>(down_->pairs);
+    scratch.reserve(3 * Scratch::room_for<std::int16_t>(2 * line) + Scratch::room_for<const std::byte*>(rows));
+    std::int16_t* const u = scratch.take<std::int16_t>(2 * line) + before;
+    std::int16_t* const v = scratch.take<std::int16_t>(2 * line) + before;
+    std::int16_t* const pairs = scratch.take<std::int16_t>(2 * line);
+    const std::byte** const sources = scratch.take<const std::byte*>(rows);
+    std::fill_n(u - before, line, std::int16_t{0});
+    std::fill_n(v - before, line, std::int16_t{0});
+
+    const PixelLayout& layout = request_.layout;
+    const PlaneView& luma = request_.planes[static_cast<std::size_t>(layout.components[0].plane)];
+    const auto make_line = [&](std::size_t component, std::size_t y, std::int16_t* out) {
+      const PlaneView& plane = request_.planes[static_cast<std::size_t>(layout.components[component].plane)];
+      const std::byte* const left = plane.data + std::ptrdiff_t{across_->first_sample} * step_;
+      for (std::size_t tap = 0; tap < rows; ++tap) {
+        const int row = std::min(down_->first_sample + down_->first[y] + static_cast<int>(tap), down_->last_sample - 1);
+        sources[tap] = left + row * plane.stride;
+      }
+      kernels_.vertical_8(sources, down_->weights.data() + y * rows, down_->pairs, samples_ * static_cast<std::size_t>(step_), out);
+    };
+    for (std::size_t y = 0; y < static_cast<std::size_t>(request_.resized.height); ++y) {
+      if (step_ == 2) {
+        make_line(1, y, pairs);
+        kernels_.split(pairs, layout.components[1].offset, 2, samples_, u);
+        kernels_.split(pairs, layout.components[2].offset, 2, samples_, v);
+      } else {
+        make_line(1, y, u);
+        make_line(2, y, v);
+      }
+      task_.luma = luma.data + (request_.crop.top + static_cast<std::ptrdiff_t>(y)) * luma.stride + request_.crop.left;
+      task_.u = u;
+      task_.v = v;
+      std::byte* const row = target_.data + static_cast<std::ptrdiff_t>(y) * target_.down;
+      task_.out = task_.bgr ? row - 2 : row;
+      kernels_.rgb_row(task_);
+      for (std::size_t x = 0; x < edge; ++x) {
+        put_pixel(x, row);
+        put_pixel(task_.width - 1 - x, row);
+      }
+    }
+  }
+
+ private:
+  static constexpr std::size_t edge = 5;
+
+  /// The weights of an inner column, the first for sample column / 2 + offset.
+  void take_weights(std::size_t column, int offset, std::array<std::int16_t, 4>& out) const {
+    const std::int16_t* weights = across_->weights.data() + column * 2 * static_cast<std::size_t>(across_->pairs);
+    const int first = across_->first[column] - static_cast<int>(column / 2) - offset;
+    for (int i = 0; i < 2 * across_->pairs; ++i) {
+      if (weights[i] == Taps::one) return out.fill(0);  // the sample itself
+      if (weights[i] != 0) out[static_cast<std::size_t>(first + i)] = static_cast<std::int16_t>(2 * weights[i]);
+    }
+  }
+
+  void put_pixel(std::size_t x, std::byte* row) const {
+    const std::int16_t* weights = across_->weights.data() + x * 2 * static_cast<std::size_t>(across_->pairs);
+    const int first = across_->first[x];
+    std::int32_t u = 0, v = 0;
+    for (int i = 0; i < 2 * across_->pairs && first + i < static_cast<int>(samples_); ++i) {
+      u += weights[i] * task_.u[first + i];
+      v += weights[i] * task_.v[first + i];
+    }
+    constexpr float unit = 1.0F / (1 << (Taps::fraction_bits + line_fraction_bits));
+    const auto luma = static_cast<float>(std::to_integer<int>(task_.luma[x]));
+    for (std::size_t c = 0; c < 3; ++c) {
+      const auto& m = matrix_[c];
+      const float value = m[3] + m[0] * luma + unit * (m[1] * static_cast<float>(u) + m[2] * static_cast<float>(v));
+      row[static_cast<std::ptrdiff_t>(3 * x) + static_cast<std::ptrdiff_t>(c) * target_.channel] =
+          static_cast<std::byte>(static_cast<int>(std::clamp(value, 0.0F, 255.0F) + 0.5F));
+    }
+  }
+
+  const PlaneRequest& request_;
+  const PlaneTarget& target_;
+  const Kernels& kernels_ = kernels();
+  std::shared_ptr<const Taps> across_, down_;
+  int step_ = 1;
+  std::size_t samples_ = 0;  // of a chroma line
+  ColourMatrix matrix_{};
+  RgbRowTask task_{};
+};
+
 /// As cv2.VideoCapture and cv2.resize do it: RGB of 8 bits first, then resized. Only rows that the window needs are made.
 void convert_as_opencv(const PlaneRequest& request, const PlaneTarget& target) {
   const PixelLayout& from = request.layout;
@@ -305,6 +444,7 @@ void convert_planes(const PlaneRequest& request, const PlaneTarget& target) {
   if (request.window.width < 1 || request.window.height < 1) return;
   check_planes(request);
   if (request.mode == ColourMode::opencv_compat && request.layout.model == PixelLayout::Model::yuv) convert_as_opencv(request, target);
+  else if (FullSizeRgb::serves(request, target, kernels()) && FullSizeRgb::suits(request)) FullSizeRgb(request, target).run();
   else Conversion(request, target).run();
 }
 

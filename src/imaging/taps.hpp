@@ -1,6 +1,7 @@
 #pragma once
 /// Filter weights of one axis of a resize, and a small cache of them.
 
+#include <vidloom/core/export.hpp>
 #include <vidloom/imaging/image_spec.hpp>
 
 #include <array>
@@ -43,7 +44,7 @@ struct Taps {
 
 /// Pillow's antialiased resize. Chroma of a subsampled format is, in exact mode, raised to luma size by bicubic (a = -0.5)
 /// around its site first; both steps are linear, so the weights here are of the two together.
-Taps make_taps(const AxisSpec& spec);
+VIDLOOM_API Taps make_taps(const AxisSpec& spec);
 
 /// The same, kept: a handful of geometries serve a process. Thread-safe; blocks only while another thread looks up.
 std::shared_ptr<const Taps> cached_taps(const AxisSpec& spec);

@@ -64,3 +64,30 @@ TEST_CASE("every format, matrix, range and site is exact, at odd sizes and crops
     }
   }
 }
+
+TEST_CASE("a full-size RGB picture is exact arithmetic, rounded") {
+  std::mt19937 random(5);
+  double worst = 0;
+  for (const Format& format : formats()) {
+    for (int round = 0; round < 14; ++round) {
+      const Matrix matrix = std::array{Matrix::bt601, Matrix::bt709, Matrix::bt2020, Matrix::smpte240m, Matrix::fcc}[random() % 5];
+      FrameInfo info;
+      info.colour = {matrix, round % 2 ? Range::full : Range::limited, Transfer::unknown, static_cast<ChromaSite>(1 + round % 6)};
+      if (round % 3 == 0) info.crop = {static_cast<int>(random() % 5), static_cast<int>(random() % 5), static_cast<int>(random() % 5), static_cast<int>(random() % 5)};
+      const Frame frame = picture(format, {64 + static_cast<int>(random() % 90), 8 + static_cast<int>(random() % 40)}, info, random);
+      const bool bgr = random() % 2;
+      const Image image = frame.image({.format = bgr ? ImageSpec::Format::bgr8 : ImageSpec::Format::rgb8});
+      const Rgb rgb = reference_rgb(frame, format, matrix, round % 2, info.colour.chroma_site, {frame.size()});
+      std::vector<double> differences;
+      for (std::size_t i = 0; i < image.bytes().size(); ++i)
+        differences.push_back(std::to_integer<int>(image.bytes()[i]) - rgb.planes[bgr ? 2 - i % 3 : i % 3].at[i / 3]);
+      CAPTURE(format.name);
+      CAPTURE(frame.size().width);
+      const Distance distance = distance_of(std::move(differences));
+      worst = std::max(worst, distance.most);
+      CHECK(distance.mean <= 0.3);
+      CHECK(distance.most <= 0.75);
+    }
+  }
+  MESSAGE("furthest from exact: " << worst);
+}
