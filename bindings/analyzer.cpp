@@ -110,6 +110,8 @@ py::dict source_stats(const BoundRun& self) {
   dict["concealed"] = stats.concealed;
   dict["repairs"] = stats.repairs;
   dict["errors"] = stats.errors;
+  dict["converted"] = stats.converted;
+  dict["rgb_full_size"] = stats.rgb_full_size;
   return dict;
 }
 

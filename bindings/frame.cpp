@@ -199,6 +199,18 @@ void bind_image(py::module_& module) {
 
 void bind_frame(py::module_& module) {
   bind_image(module);
+  module.def(
+      "imaging_stats",
+      [] {
+        const ImagingStats stats = imaging_stats();
+        py::dict dict;
+        dict["converted"] = stats.converted;
+        dict["rgb_full_size"] = stats.rgb_full_size;
+        dict["buffers_allocated"] = stats.buffers_allocated;
+        return dict;
+      },
+      "What conversion did in this process so far: pictures and tensors made ('converted'), those that were RGB of a frame's own size\n"
+      "('rgb_full_size'), pixel buffers taken from the heap ('buffers_allocated': no more of them in steady state).");
   py::class_<Frame, py::smart_holder>(module, "Frame",
                                       "One immutable picture in the decoder's own planes, and when it happened. Thread-safe.")
       .def_static("from_array", &frame_from_array, py::arg("a"), py::arg("format") = "rgb", py::arg("pts") = py::none(),

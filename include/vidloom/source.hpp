@@ -66,6 +66,8 @@ struct SourceStats {
   std::uint64_t errors = 0;     ///< packets the decoder refused
   std::uint64_t skipped = 0;    ///< packets that were not sent to it, since no demand needs their pictures
   std::uint64_t decoders = 0;   ///< opened; 0: taken over from an earlier stream with the same parameters
+  std::uint64_t converted = 0;      ///< pictures and tensors made of its frames; counted by who runs the source
+  std::uint64_t rgb_full_size = 0;  ///< of those, RGB or BGR of a frame's own size
 };
 
 class PacketTap;  ///< compressed video and audio before decoding: remux, record

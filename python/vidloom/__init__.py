@@ -50,6 +50,7 @@ from ._vidloom import (
     SourceInfo,
     StreamEvent,
     Trace,
+    imaging_stats,
 )
 from .errors import ConfigError, Error, ForkedProcessError, ModelError, NotBuiltError, OutputError, SourceError
 
@@ -106,6 +107,7 @@ __all__ = [
     "doctor",
     "faces",
     "failover",
+    "imaging_stats",
     "lan",
     "load_analyses",
     "local",

@@ -1,4 +1,6 @@
 #include <analyzer/run.hpp>
+
+#include <frame_access.hpp>
 #include <vidloom/core/log.hpp>
 
 #include <fmt/format.h>
@@ -374,7 +376,7 @@ void Run::Impl::admit(const Frame& frame) {
   Pending& pending = pending_.emplace_back();
   pending.number = next_number_++;
   pending.slots = std::move(slots);
-  pending.frame = frame.with_info(info);
+  pending.frame = FrameAccess::counted(frame.with_info(info), conversions_);
   pending.result.info = info;
   pending.result.frame_size = frame.size();
   pending.result.stream = info_.stream;
@@ -578,6 +580,8 @@ SourceStats Run::Impl::stats() const noexcept {
   SourceStats stats = source_->stats();
   stats.decoded = std::max(stats.decoded, seen_);  // a source of the user's need not count
   stats.concealed = std::max(stats.concealed, concealed_);
+  stats.converted = conversions_->converted.load(std::memory_order_relaxed);
+  stats.rgb_full_size = conversions_->rgb_full_size.load(std::memory_order_relaxed);
   return stats;
 }
 
@@ -597,7 +601,8 @@ std::exception_ptr Run::Impl::close_sinks() noexcept {
   const SourceStats& stats = last_stats_;
   ended.data.set("reason", reason_);
   ended.data.set("frames", Value::object().set("decoded", stats.decoded).set("concealed", stats.concealed).set("packets", stats.packets)
-                               .set("repairs", stats.repairs).set("errors", stats.errors));
+                               .set("repairs", stats.repairs).set("errors", stats.errors)
+                               .set("converted", stats.converted).set("rgb_full_size", stats.rgb_full_size));
   ended.data.set("counts", std::move(counts)).set("drops", std::move(drops));
   ended.data.set("duration", seconds(report_.duration)).set("elapsed", seconds(report_.elapsed));
   const std::size_t open = std::exchange(sinks_open_, 0);

@@ -9,6 +9,7 @@
 #include <analyzer/streams.hpp>
 #include <core/fork_guard.hpp>
 #include <core/watchdog.hpp>
+#include <imaging/counters.hpp>
 
 #include <atomic>
 #include <deque>
@@ -130,6 +131,7 @@ class Run::Impl {
   std::deque<Pending> pending_;
   std::uint64_t next_number_ = 0;
   std::uint64_t seen_ = 0, taken_ = 0, concealed_ = 0;  // frames read; of those, inside start..end
+  std::shared_ptr<ImagingCounters> conversions_ = std::make_shared<ImagingCounters>();  // shared with the frames
   std::optional<Nanos> previous_time_, first_time_;
   std::uint32_t epoch_ = 0, source_epoch_ = 0;
   std::uint64_t sequence_base_ = 0;

@@ -115,6 +115,33 @@ def test_a_smaller_image_maps_its_boxes_back():
         small.to_display([1, 2, 3])
 
 
+def test_modes_and_filters_are_named_and_checked():
+    source = vl.open_source("test:size=320x180,frames=1")
+    frame = next(iter(source))
+    exact = frame.tensor(64)
+    assert np.abs(frame.tensor(64, mode="fast") - exact).mean() < 0.02
+    assert np.abs(frame.tensor(64, mode="opencv_compat", filter="bilinear") - exact).max() > 0.05
+    assert not np.array_equal(frame.tensor(64, filter="bilinear"), exact)
+    assert frame.image("bgr", mode="opencv_compat").shape == (180, 320, 3)
+    assert frame.image("bgr", (160, 90), filter="bilinear").size == (160, 90)
+    with pytest.raises(vl.ConfigError, match="mode is 'opencv'; use 'exact', 'fast' or 'opencv_compat'"):
+        frame.tensor(64, mode="opencv")
+    with pytest.raises(vl.ConfigError, match="filter is 'nearest'; use 'bicubic' or 'bilinear'"):
+        frame.image(filter="nearest")
+
+
+def test_conversions_are_counted():
+    frame = vl.Frame.from_array(np.zeros((48, 64, 3), np.uint8))
+    before = vl.imaging_stats()
+    frame.tensor(16)
+    frame.image()
+    frame.image()
+    frame.image(size=(32, 24))
+    after = vl.imaging_stats()
+    assert after["converted"] - before["converted"] == 3
+    assert after["rgb_full_size"] - before["rgb_full_size"] == 1
+
+
 def test_tensors_are_channels_first_and_scaled():
     flat = np.empty((100, 200, 3), np.uint8)
     flat[:] = (255, 51, 0)

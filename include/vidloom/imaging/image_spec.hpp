@@ -11,7 +11,7 @@ inline namespace v0 {
 /// How planes become R, G, B. What each costs and how far it is from exact arithmetic: docs/concepts/colour.md.
 enum class ColourMode : std::uint8_t {
   exact,         ///< tagged matrix, range and chroma site; subsampled chroma raised by bicubic (a = -0.5); rounded once
-  fast,          ///< as exact, but chroma is resized on its own grid and filter weights have 8 bits
+  fast,          ///< as exact, but subsampled chroma is resized on its own grid instead of being raised first
   opencv_compat  ///< what cv2.VideoCapture and cv2.resize make of it: BT.601 always, nearest chroma, no antialias
 };
 /// Antialiased as in Pillow: the support widens as the picture gets smaller. Edges: cut off and renormalised.

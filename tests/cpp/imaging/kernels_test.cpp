@@ -2,6 +2,7 @@
 
 #include <imaging/kernels.hpp>
 #include <imaging/taps.hpp>
+#include <vidloom/imaging/imaging_stats.hpp>
 
 #include <doctest/doctest.h>
 
@@ -100,6 +101,29 @@ TEST_CASE("a picture's bytes are the same under every instruction set but for ti
       }
     }
   }
+}
+
+TEST_CASE("conversion allocates no pixel buffer in steady state, and counts what it makes") {
+  const Frame frame = street_frame();
+  const auto convert = [&](int rounds) {
+    for (int round = 0; round < rounds; ++round) {
+      const Frame fresh = Frame::adopt(frame.planes(), frame.pixel_format(), frame.info(), std::make_shared<Frame>(frame));
+      for (const ColourMode mode : {ColourMode::exact, ColourMode::fast, ColourMode::opencv_compat}) {
+        tensor_levels(fresh, {.size = {224, 224}, .mode = mode});
+        tensor_levels(fresh, {.size = {320, 320}, .fit = TensorSpec::Fit::letterbox, .dtype = TensorSpec::DType::f16, .mode = mode});
+      }
+      static_cast<void>(fresh.image({.size = {320, 240}}));
+      static_cast<void>(fresh.image({.size = {320, 240}}));
+      static_cast<void>(fresh.image());
+    }
+  };
+  convert(2);
+  const ImagingStats before = imaging_stats();
+  convert(20);
+  const ImagingStats after = imaging_stats();
+  CHECK(after.buffers_allocated == before.buffers_allocated);
+  CHECK(after.converted - before.converted == 20 * 8);
+  CHECK(after.rgb_full_size - before.rgb_full_size == 20);
 }
 
 TEST_CASE("weights of every output add up to one, whatever the scale") {
