@@ -400,7 +400,8 @@ void write_planes(const Picture& picture, const SlotPlace& place, const TensorSp
 Affine Frame::write_tensor(const TensorSpec& spec, std::span<std::byte> slot) const {
   if (spec.device != Device::cpu) {
     throw Error(Code::not_built, "TensorSpec.device is cuda:" + std::to_string(static_cast<int>(spec.device)) +
-                                     "; this build of Vidloom writes tensors on the CPU only");
+                                     ", but write_tensor() writes into the CPU's memory; use vidloom::write_tensors() or to_tensor() of "
+                                     "<vidloom/interop/torch.hpp>, in Python vl.torch.tensor(frame, size, device=\"cuda\")");
   }
   if (spec.size.empty()) throw Error(Code::config, "TensorSpec.size is " + to_text(spec.size) + "; use 1x1 or more");
   check_pixels(spec.size, "TensorSpec.size");

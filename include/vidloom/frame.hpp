@@ -116,7 +116,8 @@ class VIDLOOM_API Frame {
   Image image(const ImageSpec& spec = {}) const;
   /// Writes slot_bytes(spec) bytes, channels first, from the planes: no packed picture is made on the way.
   /// \return display_from_slot.
-  /// Throws Error(config) when `slot` is too small or spec.size is empty, Error(not_built) for a device that is not built.
+  /// Throws Error(config) when `slot` is too small or spec.size is empty, Error(not_built) where spec.device is not the CPU:
+  /// write_tensors() in <vidloom/tensors.hpp> takes all devices.
   Affine write_tensor(const TensorSpec& spec, std::span<std::byte> slot) const;
 
   /// The same picture under other metadata (stream, epoch, sequence ... set by whoever runs it). Shares the pixels.

@@ -13,6 +13,7 @@
 #include <vidloom/imaging/imaging_stats.hpp>
 #include <vidloom/imaging/tensor_spec.hpp>
 #include <vidloom/frame.hpp>
+#include <vidloom/tensors.hpp>
 #include <vidloom/demand.hpp>
 #include <vidloom/results.hpp>
 

@@ -82,7 +82,7 @@ void check_all(const std::vector<std::shared_ptr<Analysis>>& analyses) {
 void check_device(const std::string& device) {
   if (device == "auto" || device == "cpu") return;
   const bool cuda = device == "cuda" || (device.starts_with("cuda:") && device.size() > 5 && device.find_first_not_of("0123456789", 5) == std::string::npos);
-  if (cuda) throw Error(Code::not_built, "device is '" + device + "', but CUDA needs the torch component, which is not in this build; use auto or cpu");
+  if (cuda) throw Error(Code::not_built, "device is '" + device + "', but no adapter of this version runs on CUDA; use auto or cpu");
   refuse("device is '" + device + "'; use auto, cpu or cuda[:N]");
 }
 

@@ -1,5 +1,6 @@
 #include <core/catalogue.hpp>
 #include <core/component.hpp>
+#include <core/needs.hpp>
 #include <core/registry.hpp>
 #include <vidloom/core/error.hpp>
 #include <vidloom/core/log.hpp>
@@ -82,6 +83,9 @@ ComponentEntry open_component(std::string_view name, std::string_view needed_for
   const std::vector<std::string> folders = search_path();
   path = find_file(name, folders);
   if (path.empty()) throw not_there(name, needed_for, folders);
+  if (const std::optional<Needs> needs = needs_of(path)) {
+    if (const std::string wrong = unmet(*needs); !wrong.empty()) throw Error(Code::not_built, sentence_start(name, needed_for) + wrong);
+  }
   dlerror();
   // Never closed: factories, vtables and thread-local destructors of it live on.
   void* handle = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
@@ -101,6 +105,7 @@ ComponentEntry open_component(std::string_view name, std::string_view needed_for
 }  // namespace
 
 PixelConverter::~PixelConverter() = default;
+TensorWriter::~TensorWriter() = default;
 Registry::~Registry() = default;
 
 void require_component(std::string_view name, std::string_view needed_for) {
@@ -169,6 +174,16 @@ const PixelConverter& pixel_converter(std::string_view pixel_format) {
   const PixelConverter* converter = tables.converter.load(std::memory_order_acquire);
   if (!converter) throw Error(Code::internal, needed_for + ": the component 'ffmpeg' brought no converter");
   return *converter;
+}
+
+const TensorWriter& tensor_writer(std::string_view device) {
+  RegistryTables& tables = registry_tables();
+  if (const TensorWriter* writer = tables.tensor_writer.load(std::memory_order_acquire)) return *writer;
+  const std::string needed_for = "a tensor on " + std::string(device);
+  require_component("torch", needed_for);
+  const TensorWriter* writer = tables.tensor_writer.load(std::memory_order_acquire);
+  if (!writer) throw Error(Code::internal, needed_for + ": the component 'torch' brought no writer of tensors");
+  return *writer;
 }
 
 std::unique_ptr<Source> make_source(std::string_view name, const Value& options) {

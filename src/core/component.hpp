@@ -30,6 +30,16 @@ class VIDLOOM_API PixelConverter {
   virtual void convert(const Request& request, std::span<std::byte> out) const = 0;
 };
 
+/// Writes model input into a device's memory. One implementation, brought by the torch component. Thread-safe.
+class VIDLOOM_API TensorWriter {
+ public:
+  virtual ~TensorWriter();
+  /// As write_tensors() in <vidloom/tensors.hpp>, which has checked the arguments: spec.device is a CUDA device, `memory` is on it and
+  /// large enough, `display_from_tensor` is empty or one a frame.
+  virtual void write(std::span<const Frame> frames, const TensorSpec& spec, std::span<std::byte> memory,
+                     std::span<Affine> display_from_tensor) const = 0;
+};
+
 /// What a component hands over. Passed to its one entry point, which throws Error.
 class VIDLOOM_API Registry {
  public:
@@ -38,6 +48,7 @@ class VIDLOOM_API Registry {
   /// `name` is one the table in src/core/catalogue.cpp knows: "file", "segment", "images", "lavfi".
   virtual void add_source(std::string_view name, SourceFactory factory) = 0;
   virtual void set_converter(std::shared_ptr<const PixelConverter> converter) = 0;
+  virtual void set_tensor_writer(std::shared_ptr<const TensorWriter> writer) = 0;
   /// What `vidloom doctor` prints: "FFmpeg 5.1.9 (avcodec 59.37)".
   virtual void describe(std::string_view text) = 0;
 };
@@ -79,6 +90,9 @@ VIDLOOM_API void link_component(std::string_view name, ComponentEntry entry);
 
 /// The converter, loading the ffmpeg component first.
 VIDLOOM_API const PixelConverter& pixel_converter(std::string_view pixel_format);
+
+/// The writer, loading the torch component first. \param device  "cuda:0": for the message of the Error(not_built).
+VIDLOOM_API const TensorWriter& tensor_writer(std::string_view device);
 
 /// A source by its table name ("file", "segment", "images", "lavfi"), loading its component first.
 /// \param options  holds "uri": the path, for "lavfi" the whole text with its scheme; beside it only what was given of

@@ -14,7 +14,7 @@ inline namespace v0 {
 VIDLOOM_API unsigned process_generation() noexcept;
 
 /// Remembers in which process an object was first used. Thread-safe, takes no lock.
-class ForkGuard {
+class VIDLOOM_API ForkGuard {
  public:
   /// Marks the object as used here. Throws Error(forked) when a parent process used it before.
   void use(std::string_view what);

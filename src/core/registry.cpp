@@ -247,10 +247,12 @@ void ComponentLoad::commit(ComponentParts parts, const std::string& path) {
     component.parts.adapters = std::move(parts.adapters);
     component.parts.sources = std::move(parts.sources);
     component.parts.converter = std::move(parts.converter);
+    component.parts.tensor_writer = std::move(parts.tensor_writer);
     component.parts.description = std::move(parts.description);
     component.path = path;
     component.state = RegistryTables::Component::State::loaded;
     if (component.parts.converter) tables_.converter.store(component.parts.converter.get(), std::memory_order_release);
+    if (component.parts.tensor_writer) tables_.tensor_writer.store(component.parts.tensor_writer.get(), std::memory_order_release);
     done_ = true;
   }
   tables_.changed.notify_all();

@@ -24,11 +24,13 @@ class ComponentParts final : public Registry {
   void add_adapter(std::string_view name, AdapterFactory factory) override { adapters[std::string(name)] = std::move(factory); }
   void add_source(std::string_view name, SourceFactory factory) override { sources[std::string(name)] = std::move(factory); }
   void set_converter(std::shared_ptr<const PixelConverter> made) override { converter = std::move(made); }
+  void set_tensor_writer(std::shared_ptr<const TensorWriter> made) override { tensor_writer = std::move(made); }
   void describe(std::string_view text) override { description = text; }
 
   std::map<std::string, AdapterFactory, std::less<>> adapters;
   std::map<std::string, SourceFactory, std::less<>> sources;
   std::shared_ptr<const PixelConverter> converter;
+  std::shared_ptr<const TensorWriter> tensor_writer;
   std::string description;
 };
 
@@ -53,13 +55,14 @@ class RegistryTables {
   SourceFactory component_source(std::string_view name);
   AdapterFactory component_adapter(std::string_view name);
 
-  std::mutex mutex;                 ///< guards all below but `converter`; never held while foreign code runs
+  std::mutex mutex;                 ///< guards all below but the two atomics; never held while foreign code runs
   std::condition_variable changed;  ///< a component left `loading`
   std::map<std::string, Component, std::less<>> components;
   std::map<std::string, UserAdapter, std::less<>> adapters;
   std::map<std::string, SourceFactory, std::less<>> sources;
   std::map<std::string, SinkFactory, std::less<>> sinks;
   std::atomic<const PixelConverter*> converter{nullptr};
+  std::atomic<const TensorWriter*> tensor_writer{nullptr};
 };
 
 /// The one of this process. Never destroyed; usable in the child of a fork.

@@ -24,7 +24,7 @@ struct SlotPlace {
 VIDLOOM_API SlotPlace place_in_slot(Size upright, const TensorSpec& spec) noexcept;
 
 /// \return upright pixels of the picture from pixels of the slot.
-Affine upright_from_slot(Size upright, const SlotPlace& place) noexcept;
+VIDLOOM_API Affine upright_from_slot(Size upright, const SlotPlace& place) noexcept;
 
 /// Turns, crops or pads, normalises and splits packed RGB (coded orientation, its upright size is place.resized) into `slot`,
 /// which holds slot_bytes(spec) bytes at any alignment.
