@@ -98,9 +98,13 @@ py::array view(const std::byte* data, std::vector<py::ssize_t> shape, std::vecto
   return array;
 }
 
+}  // namespace
+
 TensorSpec tensor_spec(py::handle size, const std::string& fit, const std::array<float, 3>& mean, const std::array<float, 3>& std,
-                       const std::string& dtype) {
+                       const std::string& dtype, const std::string& mode, const std::string& filter) {
   TensorSpec spec;
+  spec.mode = mode_from(mode);
+  spec.filter = filter_from(filter);
   spec.size = size_from(size, "size");
   if (spec.size.empty()) throw Error(Code::config, "size is None; use (width, height) in pixels");
   if (fit == "centre_crop")
@@ -128,6 +132,8 @@ TensorSpec tensor_spec(py::handle size, const std::string& fit, const std::array
   }
   return spec;
 }
+
+namespace {
 
 std::vector<py::ssize_t> image_shape(const Image& image) {
   std::vector<py::ssize_t> shape{image.size().height, image.size().width};
@@ -245,9 +251,7 @@ void bind_frame(py::module_& module) {
           "tensor",
           [](const Frame& self, const py::object& size, const std::string& fit, const std::array<float, 3>& mean,
              const std::array<float, 3>& std, const std::string& dtype, const std::string& mode, const std::string& filter) {
-            TensorSpec spec = tensor_spec(size, fit, mean, std, dtype);
-            spec.mode = mode_from(mode);
-            spec.filter = filter_from(filter);
+            const TensorSpec spec = tensor_spec(size, fit, mean, std, dtype, mode, filter);
             const py::dtype type = spec.dtype == TensorSpec::DType::bf16 ? py::dtype::of<std::uint16_t>() : py::dtype(dtype);
             py::array tensor(type, std::vector<py::ssize_t>{3, spec.size.height, spec.size.width});
             const std::span slot(static_cast<std::byte*>(tensor.mutable_data()), slot_bytes(spec));

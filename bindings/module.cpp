@@ -41,6 +41,7 @@ PYBIND11_MODULE(_vidloom, module) {
   vidloom::register_components();
   bind_core(module);
   bind_frame(module);
+  bind_tensors(module);
   bind_results(module);
   bind_sources(module);
   bind_adapters(module);

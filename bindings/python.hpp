@@ -5,6 +5,7 @@
 #include <pybind11/stl.h>
 #include <gil.hpp>
 
+#include <array>
 #include <functional>
 #include <memory>
 #include <string>
@@ -79,9 +80,13 @@ py::tuple to_tuple(Size size);
 py::tuple to_tuple(Rational rational);
 Rational rational_from(py::handle object, const char* field);
 Size size_from(py::handle object, const char* field);
+/// The arguments of Frame.tensor(). Throws Error(config) naming the field.
+TensorSpec tensor_spec(py::handle size, const std::string& fit, const std::array<float, 3>& mean, const std::array<float, 3>& std,
+                       const std::string& dtype, const std::string& mode, const std::string& filter);
 
 void bind_core(py::module_& module);
 void bind_frame(py::module_& module);
+void bind_tensors(py::module_& module);
 void bind_detections(py::module_& module);
 void bind_results(py::module_& module);
 void bind_sources(py::module_& module);

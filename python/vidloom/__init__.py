@@ -131,8 +131,15 @@ _vidloom.route_ffmpeg_log()
 _atexit.register(_vidloom.shutdown)
 
 
+_ON_DEMAND = ("testing", "torch")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_ON_DEMAND])
+
+
 def __getattr__(name: str) -> _Any:
-    if name in ("torch", "testing"):
+    if name in _ON_DEMAND:
         import importlib
 
         return importlib.import_module(f"{__name__}.{name}")

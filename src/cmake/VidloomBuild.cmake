@@ -79,6 +79,34 @@ function(vidloom_add_component name)
   set(VIDLOOM_COMPONENTS ${VIDLOOM_COMPONENTS} ${name} PARENT_SCOPE)
 endfunction()
 
+# The text of the kernel, which is compiled at run time, as a C++ string.
+function(vidloom_embed_kernel target source)
+  set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${source})
+  file(READ ${source} text)
+  get_filename_component(name ${source} NAME_WE)
+  file(CONFIGURE OUTPUT ${PROJECT_BINARY_DIR}/generated/${name}_text.inc CONTENT "R\"cuda(@text@)cuda\"" @ONLY)
+  target_include_directories(${target} PRIVATE ${PROJECT_BINARY_DIR}/generated)
+endfunction()
+
+# The component torch finds torch beside its own package first, then where it was at the build. What it was built against is
+# written beside it: libvidloom reads that before it loads the component.
+function(vidloom_note_torch)
+  set(folders "${vidloom_torch_DIR}/lib")
+  if(DEFINED SKBUILD)  # site-packages/vidloom/lib and site-packages/torch/lib
+    list(PREPEND folders "$ORIGIN/../../torch/lib")
+  endif()
+  set_target_properties(vidloom_torch PROPERTIES INSTALL_RPATH "$ORIGIN;${folders}")
+  list(TRANSFORM folders PREPEND "folder " OUTPUT_VARIABLE lines)
+  list(JOIN lines "\n" lines)
+  file(GENERATE OUTPUT $<TARGET_FILE_DIR:vidloom_torch>/libvidloom_torch.needs
+       CONTENT "torch ${vidloom_torch_VERSION}\nlibrary libtorch_cpu.so\n${lines}\n")
+  install(FILES $<TARGET_FILE_DIR:vidloom_torch>/libvidloom_torch.needs DESTINATION lib)
+  # What programs link that include <vidloom/interop/torch.hpp>; the installed package makes its own, with the torch it finds.
+  add_library(vidloom_torch_users INTERFACE)
+  add_library(vidloom::torch ALIAS vidloom_torch_users)
+  target_link_libraries(vidloom_torch_users INTERFACE vidloom_all vidloom_dep_torch)
+endfunction()
+
 # vidloom::vidloom, what programs link: libvidloom, and the components built with it. Shared: they only have to be there.
 # Static: they are linked, through the library that holds register_components().
 function(vidloom_join)
@@ -87,9 +115,9 @@ function(vidloom_join)
   set_target_properties(vidloom_all PROPERTIES EXPORT_NAME vidloom)
   target_link_libraries(vidloom_all INTERFACE vidloom)
   list(TRANSFORM VIDLOOM_COMPONENTS PREPEND vidloom_ OUTPUT_VARIABLE components)
-  if(BUILD_SHARED_LIBS)
+  if(BUILD_SHARED_LIBS AND components)
     add_dependencies(vidloom_all ${components})
-  else()
+  elseif(NOT BUILD_SHARED_LIBS)
     add_library(vidloom_components STATIC ${ARGN})
     target_include_directories(vidloom_components PRIVATE ${PROJECT_SOURCE_DIR}/src)
     target_link_libraries(vidloom_components PRIVATE $<BUILD_INTERFACE:vidloom_flags> PUBLIC ${components})

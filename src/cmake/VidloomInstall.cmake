@@ -29,7 +29,9 @@ configure_package_config_file(src/cmake/vidloomConfig.cmake.in ${vidloom_config_
                               NO_SET_AND_CHECK_MACRO)
 # 0.x: a minor version may change shapes.
 write_basic_package_version_file(${vidloom_config_dir}/vidloomConfigVersion.cmake COMPATIBILITY SameMinorVersion)
-install(FILES ${vidloom_config_dir}/vidloomConfig.cmake ${vidloom_config_dir}/vidloomConfigVersion.cmake DESTINATION ${vidloom_cmake_dir})
+install(FILES ${vidloom_config_dir}/vidloomConfig.cmake ${vidloom_config_dir}/vidloomConfigVersion.cmake
+        ${CMAKE_CURRENT_LIST_DIR}/VidloomTorch.cmake DESTINATION ${vidloom_cmake_dir})
 if(BUILD_SHARED_LIBS)
   export(EXPORT vidloomTargets NAMESPACE vidloom:: FILE ${vidloom_config_dir}/vidloomTargets.cmake)
+  file(COPY ${CMAKE_CURRENT_LIST_DIR}/VidloomTorch.cmake DESTINATION ${vidloom_config_dir})
 endif()

@@ -20,6 +20,7 @@ RANK = {
     "sinks": 3,
     "analyzer": 3,
     "render": 3,
+    "interop": 3,
     "support": 2,
     "static": 4,
     "cli": 5,
@@ -29,7 +30,7 @@ ANALYZER = {"analyzer", "run", "analyses"}  # root files of the rank of their si
 LIBRARIES = {
     "FFmpeg": (r"lib(av|sw)\w+/", r"/ffmpeg/"),
     "OpenCV": (r"opencv2?/", r"/opencv/"),
-    "torch": (r"(torch|ATen|c10)/", r"/torch/"),
+    "torch": (r"(torch|ATen|c10)/", r"/torch/|^include/vidloom/interop/torch\.hpp$"),
     "nlohmann-json": (r"nlohmann/", r"^src/core/value\.cpp$"),
     "pybind11": (r"pybind11/", r"^bindings/"),
     "doctest": (r"doctest/", r"^tests/"),
@@ -94,7 +95,7 @@ def allowed(path: pathlib.PurePosixPath, mine: str, other: str) -> bool:
     if path.parts[:2] == ("src", "imaging") and other == "root":
         return True
     # Private owners of a library's handles serve every file of that component.
-    if other == "support" and len(path.parts) > 3 and path.parts[2] in ("ffmpeg", "opencv"):
+    if other == "support" and len(path.parts) > 3 and path.parts[2] in ("ffmpeg", "opencv", "torch"):
         return True
     # A component's one entry point registers what its siblings make; shared RAII sees the vocabulary.
     if mine == "support" and path.stem == "component":

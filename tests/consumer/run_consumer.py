@@ -1,9 +1,10 @@
 """Builds the programs of tests/consumer/programs as a stranger would, and runs them. Standard library only.
 
-    run_consumer.py MODE --build BUILD [--python PYTHON]
+    run_consumer.py MODE --build BUILD [--python PYTHON] [--torch FOLDER]
 
 MODE: shared, as_needed (installed shared libraries), static (an installed static build), build_tree, subdirectory
-(add_subdirectory), pip (the CMake folder of the Python package), components (what find_package says of wrong ones).
+(add_subdirectory), pip (the CMake folder of the Python package), torch (a program with at::Tensor), components (what find_package
+says of wrong ones).
 """
 
 import argparse
@@ -76,7 +77,7 @@ def without_development_packages() -> dict:
 
 
 def wrong_components(work: pathlib.Path, prefix: pathlib.Path) -> None:
-    for component, words in (("opencw", ("opencw", "unknown", "ffmpeg, opencv")), ("torch", ("torch", "later version"))):
+    for component, words in (("opencw", ("opencw", "unknown", "ffmpeg, opencv, torch")), ("net", ("net", "later version"))):
         folder = work / component
         folder.mkdir()
         (folder / "CMakeLists.txt").write_text(
@@ -93,11 +94,35 @@ def wrong_components(work: pathlib.Path, prefix: pathlib.Path) -> None:
     print("unknown, later and missing components are named")
 
 
+def torch_program(work: pathlib.Path, prefix: pathlib.Path, torch: pathlib.Path) -> None:
+    """A program with at::Tensor; what it is told where torch is missing or of another version; that others need no torch."""
+    needs = (prefix / "lib/libvidloom_torch.needs").read_text(encoding="utf-8")
+    source, flags = ROOT / "tests/consumer/programs/torch", [f"-DCMAKE_PREFIX_PATH={prefix};{torch}/share/cmake"]
+    configure_torch = ("cmake", "-G", "Ninja", "-S", source, "-B", work / "out", *LAUNCHER)
+    run(*configure_torch, *flags)
+    run("cmake", "--build", work / "out")
+    output = run(work / "out/tensor")
+    if not re.search(r"^8 of 8 tensors equal$", output, re.M):
+        sys.exit(output)
+    shutil.rmtree(work / "out")
+    other = needs.replace("torch 2.", "torch 1.", 1)
+    for text, words in ((other, "was built for torch 1."), (needs, "there is none in CMAKE_PREFIX_PATH")):
+        (prefix / "lib/libvidloom_torch.needs").write_text(text, encoding="utf-8")
+        lost = [f"-DCMAKE_PREFIX_PATH={prefix}", "-DVIDLOOM_SYSTEM_PYTHON=/nonexistent"]
+        output = run(*configure_torch, *(lost if text == needs else flags), expect=1,
+                     env={**os.environ, "VIRTUAL_ENV": "/nonexistent"})
+        if words not in " ".join(output.split()):
+            sys.exit(f"'{words}' is not in:\n{output}")
+        shutil.rmtree(work / "out")
+    print("tensor: 8 of 8 equal; a missing and another torch are named")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("mode", choices="shared as_needed static build_tree subdirectory pip components".split())
+    parser.add_argument("mode", choices="shared as_needed static build_tree subdirectory pip torch components".split())
     parser.add_argument("--build", type=pathlib.Path, required=True)
     parser.add_argument("--python", default=sys.executable)
+    parser.add_argument("--torch", type=pathlib.Path, help="the folder of the torch that the build found")
     arguments = parser.parse_args()
     mode = arguments.mode
     with tempfile.TemporaryDirectory(prefix="vidloom-consumer-") as name:
@@ -126,6 +151,8 @@ def main() -> None:
             folder = run(arguments.python, "-m", "vidloom", "--cmake-dir").strip()
             configure(work, f"-Dvidloom_DIR={folder}", env=without_development_packages())
             build_and_run(work)
+        elif mode == "torch":
+            torch_program(work, install(arguments.build, work), arguments.torch)
         else:
             wrong_components(work, install(arguments.build, work))
 

@@ -167,14 +167,3 @@ def test_tensors_are_channels_first_and_scaled():
 def test_a_frame_stays_in_its_process():
     with pytest.raises(TypeError):
         pickle.dumps(vl.Frame.from_array(gradient()))
-
-
-def test_torch_says_what_is_missing():
-    try:
-        import torch  # noqa: F401
-    except ImportError:
-        with pytest.raises(vl.NotBuiltError, match="pip install torch"):
-            vl.torch.tensor(vl.Frame.from_array(gradient()), 32)
-    else:
-        tensor = vl.torch.tensor(vl.Frame.from_array(gradient()), 32)
-        assert tuple(tensor.shape) == (3, 32, 32)

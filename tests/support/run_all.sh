@@ -21,8 +21,19 @@ sanitized() {  # PRESET TEST-REGEX TARGETS...
   cmake --preset "$preset" --log-level=WARNING >/dev/null && cmake --build "build/$preset" --target "$@" &&
     ctest --test-dir "build/$preset" --output-on-failure --no-tests=error -R "$tests"
 }
-all_programs() { for folder in tests/cpp/*/; do compgen -G "$folder*.cpp" >/dev/null && echo "test_$(basename "$folder")"; done; }
+# torch is not built with sanitizers; what of it is ours alone, the plan of a device's work, is tested with the frames.
+all_programs() { for folder in tests/cpp/*/; do [[ $folder == */torch/ ]] && continue; compgen -G "$folder*.cpp" >/dev/null && echo "test_$(basename "$folder")"; done; }
 
+# torch, and the packages that carry an FFmpeg or an OpenCV of their own.
+test_packages() {
+  local stamp=.venv/.requirements-tests
+  cmp -s "$stamp" tests/support/requirements-tests.txt && return
+  .venv/bin/python -m pip install -qq --disable-pip-version-check --requirement tests/support/requirements-tests.txt || return
+  rm -f .venv/.vidloom-built  # the package gains the component torch
+  cp tests/support/requirements-tests.txt "$stamp"
+}
+
+step "packages of the tests" test_packages
 step "build" env VIDLOOM_BUILD_TESTS=ON src/cmake/tools/build.sh
 if ((${#failed[@]})); then exit 1; fi
 # shellcheck disable=SC2046

@@ -5,8 +5,10 @@ cd "$(dirname "$0")/../../.."
 
 # One name for both builds, or ccache takes them for different compilers (scikit-build-core would say g++).
 export CC=${CC:-cc} CXX=${CXX:-c++}
-[[ -f build/CMakeCache.txt ]] || cmake --preset release --log-level=WARNING -DVIDLOOM_BUILD_TESTS="${VIDLOOM_BUILD_TESTS:-OFF}"
-if [[ -n ${VIDLOOM_BUILD_TESTS:-} ]]; then cmake -B build --log-level=WARNING -DVIDLOOM_BUILD_TESTS="$VIDLOOM_BUILD_TESTS" -DVIDLOOM_TEST_PYTHON="$PWD/.venv/bin/python" >/dev/null; fi
+# That Python also says whether there is a torch to build the component torch for.
+python=-DVIDLOOM_TEST_PYTHON=$PWD/.venv/bin/python
+[[ -f build/CMakeCache.txt ]] || cmake --preset release --log-level=WARNING -DVIDLOOM_BUILD_TESTS="${VIDLOOM_BUILD_TESTS:-OFF}" "$python"
+if [[ -n ${VIDLOOM_BUILD_TESTS:-} ]]; then cmake -B build --log-level=WARNING -DVIDLOOM_BUILD_TESTS="$VIDLOOM_BUILD_TESTS" "$python" >/dev/null; fi
 cmake --build build
 
 stamp=.venv/.vidloom-built

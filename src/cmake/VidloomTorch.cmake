@@ -1,0 +1,61 @@
+# PyTorch by file, without its CMake package: where torch was built with CUDA that one wants the whole CUDA toolkit, and it adds
+# stray -L paths to every rpath. Serves the build and, installed beside vidloomConfig.cmake, whoever asks for COMPONENTS torch.
+include_guard()
+
+# vidloom_find_torch(NAME [PYTHON...]) sets NAME_DIR (holds include/ and lib/; empty: there is none), NAME_VERSION ("2.13.0+cpu")
+# and NAME_WHERE (where was looked). Looks in Torch_DIR and CMAKE_PREFIX_PATH (libtorch, or torch.utils.cmake_prefix_path), then in
+# the first Python of the list that exists. Imports nothing: `import torch` takes a second.
+function(vidloom_find_torch name)
+  set(candidates "")
+  set(where "CMAKE_PREFIX_PATH")
+  foreach(prefix IN LISTS Torch_DIR CMAKE_PREFIX_PATH)
+    foreach(up . .. ../.. ../../..)
+      list(APPEND candidates "${prefix}/${up}")
+    endforeach()
+  endforeach()
+  foreach(python IN LISTS ARGN)
+    if(NOT python OR NOT EXISTS "${python}")
+      continue()
+    endif()
+    execute_process(COMMAND ${python} -c "import importlib.util as u; s = u.find_spec('torch'); print(s.submodule_search_locations[0] if s else '')"
+                    OUTPUT_VARIABLE folder OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET)
+    list(APPEND candidates "${folder}")
+    string(APPEND where " and ${python}")
+    break()
+  endforeach()
+  set(${name}_DIR "" PARENT_SCOPE)
+  set(${name}_VERSION "" PARENT_SCOPE)
+  set(${name}_WHERE "${where}" PARENT_SCOPE)
+  foreach(candidate IN LISTS candidates)
+    if(NOT candidate OR NOT EXISTS "${candidate}/include/ATen/core/Tensor.h" OR NOT EXISTS "${candidate}/lib/libtorch_cpu.so")
+      continue()
+    endif()
+    get_filename_component(candidate "${candidate}" ABSOLUTE)
+    set(version "")
+    if(EXISTS "${candidate}/version.py")
+      file(STRINGS "${candidate}/version.py" line REGEX "^__version__ *= *")
+      string(REGEX MATCH "[0-9]+\\.[0-9]+[^'\"]*" version "${line}")
+    elseif(EXISTS "${candidate}/build-version")
+      file(STRINGS "${candidate}/build-version" version LIMIT_COUNT 1)
+    endif()
+    if(version)
+      set(${name}_DIR "${candidate}" PARENT_SCOPE)
+      set(${name}_VERSION "${version}" PARENT_SCOPE)
+      break()
+    endif()
+  endforeach()
+endfunction()
+
+# vidloom_use_torch(TARGET DIR): gives an interface target the headers, flags and libraries of the torch in DIR.
+function(vidloom_use_torch target dir)
+  target_include_directories(${target} SYSTEM INTERFACE "${dir}/include" "${dir}/include/torch/csrc/api/include")
+  if(EXISTS "${dir}/share/cmake/Torch/TorchConfig.cmake")  # the ABI of std::string, where a build of torch departs from the compiler's
+    file(STRINGS "${dir}/share/cmake/Torch/TorchConfig.cmake" line REGEX "set\\(TORCH_CXX_FLAGS \"-D_GLIBCXX_USE_CXX11_ABI=[01]\"")
+    if(line MATCHES "(_GLIBCXX_USE_CXX11_ABI=[01])")
+      target_compile_definitions(${target} INTERFACE ${CMAKE_MATCH_1})
+    endif()
+  endif()
+  # libtorch.so itself holds nothing, but where there is CUDA it is what brings libtorch_cuda.so, which registers itself.
+  target_link_libraries(${target} INTERFACE "-Wl,--push-state,--no-as-needed,${dir}/lib/libtorch.so,--pop-state"
+                        "${dir}/lib/libtorch_cpu.so" "${dir}/lib/libc10.so")
+endfunction()

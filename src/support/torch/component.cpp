@@ -1,0 +1,16 @@
+#include <core/component.hpp>
+#include <imaging/torch/tensor_writer.hpp>
+
+#include <c10/core/impl/DeviceGuardImplInterface.h>
+#include <torch/headeronly/version.h>
+
+#include <string>
+
+VIDLOOM_COMPONENT(registry) {
+  using namespace vidloom;
+  registry.set_tensor_writer(make_tensor_writer());
+  // Whether torch was built with CUDA. Whether there is a GPU is not asked: the question alone would start CUDA, and after that no
+  // forked child could use it.
+  const bool cuda = c10::impl::hasDeviceGuardImpl(c10::DeviceType::CUDA);
+  registry.describe(std::string("torch ") + TORCH_VERSION + (cuda ? ", with CUDA" : ", without CUDA"));
+}
