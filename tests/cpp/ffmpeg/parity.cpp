@@ -122,6 +122,30 @@ TEST_CASE("every container and codec gives the pictures and times of ffmpeg") {
       {"prores.mov", pattern + "-c:v prores_ks -frames:v 3"},
       {"picture.gif", pattern + "-frames:v 8"},
       {"palette.avi", pattern + "-vf split[a][b];[a]palettegen[p];[b][p]paletteuse -c:v png -pix_fmt pal8 -frames:v 3"},
+      {"vp8.mkv", pattern + "-c:v libvpx -deadline good -cpu-used 5 -auto-alt-ref 1 -lag-in-frames 16"},
+      {"vp9.mkv", pattern + "-c:v libvpx-vp9 -deadline good -cpu-used 5 -auto-alt-ref 1 -lag-in-frames 16 -frames:v 20"},
+      {"vp9_ten_bit.webm", pattern + "-pix_fmt yuv420p10le -c:v libvpx-vp9 -deadline realtime -cpu-used 8 -frames:v 6"},
+      {"av1.mp4", pattern + "-c:v libaom-av1 -usage realtime -cpu-used 8 -frames:v 5"},
+      {"hevc.mkv", pattern + "-c:v libx265 -preset ultrafast -x265-params log-level=none:open-gop=1:keyint=12:bframes=3"},
+      {"hevc.mov", pattern + "-c:v libx265 -preset ultrafast -x265-params log-level=none -tag:v hvc1"},
+      {"twelve_bit.mkv", pattern + "-pix_fmt yuv420p12le -c:v libx265 -preset ultrafast -x265-params log-level=none -frames:v 6"},
+      {"ten_bit_422.mov", pattern + "-pix_fmt yuv422p10le -c:v libx264 -preset veryfast -threads 1 -frames:v 6"},
+      {"hdr.mkv", pattern + "-pix_fmt yuv420p10le -c:v libx265 -preset ultrafast -frames:v 6 -color_primaries bt2020 -color_trc smpte2084 "
+                            "-colorspace bt2020nc -x265-params log-level=none:hdr10=1:repeat-headers=1:max-cll=1000,400"},
+      {"odd_hevc.ts", "-f lavfi -i testsrc2=size=130x98:rate=25:duration=0.5 -vf crop=129:97 -pix_fmt yuv444p -c:v libx265 -preset ultrafast "
+                      "-x265-params log-level=none"},
+      {"mpeg1.ts", pattern + "-c:v mpeg1video -bf 2"},
+      {"mpeg4.mkv", pattern + "-c:v mpeg4 -bf 2"},
+      {"no_timestamps.avi", pattern + "-c:v mpeg4 -bf 2"},
+      {"mjpeg.mov", pattern + "-c:v mjpeg -frames:v 5"},
+      {"mjpeg.mkv", pattern + "-c:v mjpeg -pix_fmt yuvj444p -frames:v 5"},
+      {"sorenson.flv", pattern + "-c:v flv1"},
+      {"open_gop.ts", pattern + "-c:v libx264 -preset veryfast -threads 1 -g 12 -bf 3 -x264-params open-gop=1:scenecut=0:b-adapt=0"},
+      {"pyramid.mkv", pattern + x264 + "-x264-params bframes=8:b-adapt=0:b-pyramid=normal"},
+      {"refresh.ts", pattern + x264 + "-x264-params intra-refresh=1"},
+      {"fragments.mp4", pattern + x264 + "-movflags frag_keyframe+empty_moov"},
+      {"negative.mp4", pattern + x264 + "-output_ts_offset -0.5 -avoid_negative_ts disabled"},
+      {"below_zero.mkv", pattern + x264 + "-output_ts_offset -0.5 -avoid_negative_ts disabled"},
       {"interlaced.ts", pattern + "-vf interlace -c:v mpeg2video -flags +ildct+ilme -frames:v 10"},
   };
   for (const Recipe& recipe : recipes) {
@@ -143,6 +167,15 @@ TEST_CASE("a recording cut in the middle of a group of pictures gives what ffmpe
   compare(folder / "middle.ts");
   folder.write("torn.ts", bytes.substr(0, bytes.size() * 2 / 3));
   compare(folder / "torn.ts");
+}
+
+TEST_CASE("an edit list that hides the first keyframe hides it as in ffmpeg") {
+  const Folder folder;
+  folder.make("whole.mp4", "-f lavfi -i testsrc2=size=128x96:rate=25:duration=2 -c:v libx264 -preset veryfast -threads 1 -g 12 -bf 2");
+  const std::string edited = folder.make("edited.mp4", "-ss 0.7 -i whole.mp4 -c copy");
+  const std::string packets = test::output_of("ffprobe -v quiet -show_entries packet=flags -of csv=p=0 " + quoted(edited));
+  REQUIRE(packets.starts_with("KD"));
+  compare(edited);
 }
 
 TEST_CASE("a file that was turned gives the coded pictures of ffmpeg and says how to turn them") {
