@@ -11,7 +11,7 @@ help:
 	@echo "make setup   what a build needs: Debian packages, .venv, the demo's film"
 	@echo "make bench   Vidloom beside its limits and its peers, into docs/performance.md (an hour); ROWS='D1 P1' for some"
 	@echo "make soak    the same work again and again, watching memory, threads and files; SECONDS=600"
-	@echo "make fuzz    damaged files through the whole reader; SECONDS=600"
+	@echo "make fuzz    20,000 damaged files and texts, and as many more as fit into SECONDS=600, under sanitizers"
 	@echo "make docs    checks links and examples of the documentation"
 	@echo "make clean   removes build/, out/, dist/"
 
@@ -38,7 +38,7 @@ soak: build
 	@.venv/bin/python tests/support/soak.py --seconds $(or $(SECONDS),600)
 
 fuzz: build
-	@.venv/bin/python tests/fuzz/fuzz_files.py --seconds $(or $(SECONDS),600)
+	@tests/fuzz/run.sh $(or $(SECONDS),600)
 
 docs: build
 	@.venv/bin/python tests/support/check_docs.py

@@ -37,7 +37,8 @@ step "packages of the tests" test_packages
 step "build" env VIDLOOM_BUILD_TESTS=ON src/cmake/tools/build.sh
 if ((${#failed[@]})); then exit 1; fi
 # shellcheck disable=SC2046
-step "AddressSanitizer and UndefinedBehaviorSanitizer" sanitized asan '^cpp\.' $(all_programs)
+step "AddressSanitizer and UndefinedBehaviorSanitizer" sanitized asan '^cpp\.' vidloom_hostile $(all_programs)
+step "damaged media" tests/support/run_sanitized.sh build/asan/bin/vidloom_hostile --count 0 --seconds 40
 step "ThreadSanitizer" sanitized tsan '^cpp\.(execution|analyzer)$' test_execution test_analyzer
 step "ctest" ctest --test-dir build --output-on-failure --no-tests=error
 step "ruff" .venv/bin/ruff check python examples tests src benchmarks
