@@ -109,6 +109,8 @@ py::dict source_stats(const BoundRun& self) {
   dict["decoded"] = stats.decoded;
   dict["concealed"] = stats.concealed;
   dict["repairs"] = stats.repairs;
+  dict["skipped"] = stats.skipped;
+  dict["decoders"] = stats.decoders;
   dict["errors"] = stats.errors;
   dict["converted"] = stats.converted;
   dict["rgb_full_size"] = stats.rgb_full_size;

@@ -65,6 +65,8 @@ py::dict stats_dict(const SourceStats& stats) {
   dict["decoded"] = stats.decoded;
   dict["concealed"] = stats.concealed;
   dict["repairs"] = stats.repairs;
+  dict["skipped"] = stats.skipped;
+  dict["decoders"] = stats.decoders;
   dict["errors"] = stats.errors;
   return dict;
 }

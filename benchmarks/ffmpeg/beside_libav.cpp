@@ -118,14 +118,17 @@ int main(int count, char** arguments) try {
   const std::string path = arguments[1];
   const int rounds = count > 2 ? std::max(1, std::atoi(arguments[2])) : 9;
   constexpr std::size_t no_limit = SIZE_MAX;
-  const std::vector<Demand> every_picture{Demand{}};
+  const std::vector<Demand> every_picture{Demand{}}, first{Demand{.first = 1}}, keyframes{Demand{.keyframes_only = true}};
   bool right = true;
   right &= row(
-      "D1 first picture", rounds, [&](Look& look) { read(*segment_source(path), every_picture, 1, look); },
+      "D1 first picture", rounds, [&](Look& look) { read(*segment_source(path), first, 1, look); },
       [&](Look& look) { bare::first_picture(path, [&](const AVFrame& frame) { look(frame); }); });
   right &= row(
-      "D1 against probing", rounds, [&](Look& look) { read(*segment_source(path), every_picture, 1, look); },
+      "D1 against probing", rounds, [&](Look& look) { read(*segment_source(path), first, 1, look); },
       [&](Look& look) { bare::first_picture_probed(path, [&](const AVFrame& frame) { look(frame); }); });
+  right &= row(
+      "D2 keyframes", rounds, [&](Look& look) { read(*segment_source(path), keyframes, no_limit, look); },
+      [&](Look& look) { bare::keyframes(path, [&](const AVFrame& frame) { look(frame); }); });
   for (const int threads : {1, 2})
     right &= row(
         threads == 1 ? "D3 all, 1 thread" : "D3 all, 2 threads", std::max(1, rounds / 3),

@@ -81,7 +81,8 @@ class Delivery {
 
 void first_of(const std::string& path, const Request& request, Reply& reply) {
   Delivery deliver(request, reply);
-  Reading reading(path, request);
+  const Demand demand{.first = 1};
+  Reading reading(path, request, {&demand, 1});
   deliver(reading.next().value());
 }
 
@@ -106,19 +107,14 @@ void many(const Request& request, Reply& reply) {
   });
 }
 
-/// One picture per tick, late by at most one group of pictures: keyframes alone serve.
-Demand keyframes(const Request& request) {
-  const Nanos every = from_seconds(request.number("every"));
-  return {.every = every, .tolerance = every};
-}
+constexpr Demand keyframes{.keyframes_only = true};
 
 void keys(const Request& request, Reply& reply) {
   reply.timed([&] {
     Delivery deliver(request, reply);
-    const Demand demand = keyframes(request);
-    Reading reading(request.text("file"), request, {&demand, 1});
+    Reading reading(request.text("file"), request, {&keyframes, 1});
     while (const std::optional<Frame> frame = reading.next())
-      if (frame->info().keyframe) deliver(*frame);
+      deliver(*frame);
   });
 }
 
@@ -170,7 +166,7 @@ void streams(const Request& request, Reply& reply) {
         std::vector<double> mine;
         std::string trouble;
         try {
-          const Demand demand = key_only ? keyframes(request) : Demand{};
+          const Demand demand = key_only ? keyframes : Demand{};
           Reading reading(request.text("file"), request, {&demand, 1});
           while (mine.size() < most || key_only) {
             const std::optional<Frame> frame = reading.next();

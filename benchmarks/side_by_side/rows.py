@@ -169,7 +169,7 @@ class Rows:
         planes, pictures = self._planes(clip, times), self._rgb(clip, times)
         indices = [clip.times.index(time) for time in times]
         participants = [
-            Participant("Vidloom C++", "ours", "ours", "keys", {"file": file, "every": 2.0}, planes, note="every=2s, tolerance=2s"),
+            Participant("Vidloom C++", "ours", "ours", "keys", {"file": file}, planes, note="keyframes_only"),
             Participant("key packets limit", "limit", "limits", "keys", {"file": file}, planes),
             Participant("PyAV NONKEY", "peer", "pyav", "keys", {"file": file}, planes),
             Participant("OpenCV grab", "peer", "opencv", "needed", {"file": file, "indices": indices}, pictures, from_zero=True),
@@ -343,7 +343,7 @@ class Rows:
         work = {"file": str(clip.path), "count": count, "what": what, "most": most}
         times = (clip.keys if what == "keys" else clip.times[:most]) * count
         participants = [
-            Participant("Vidloom C++", "ours", "ours", "streams", {**work, "every": 2.0}),
+            Participant("Vidloom C++", "ours", "ours", "streams", work),
             Participant("libavcodec", "limit", "limits", "streams", work),
             Participant("PyAV threads", "peer", "pyav", "streams", work),
         ]

@@ -58,7 +58,7 @@ struct AnalyzeOptions {
   std::vector<std::string> only{};  ///< names of analyses; empty: all
   Nanos deadline{0};                ///< of the whole call; 0: none
   std::optional<Nanos> start{}, end{};  ///< media time; end is exclusive
-  std::uint64_t max_frames = 0;     ///< of decoded frames; 0: no limit
+  std::uint64_t max_frames = 0;     ///< pictures of the stream, due or not; 0: no limit
   bool keep_frames = false;         ///< FrameResult::frame is set
   bool collect = true;              ///< Report::frames is filled
   std::shared_ptr<const Value> context{};  ///< echoed into each record

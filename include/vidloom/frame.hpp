@@ -66,7 +66,7 @@ struct Crop { int left = 0, top = 0, right = 0, bottom = 0; };  ///< coded pixel
 struct FrameInfo {
   StreamId stream{};
   std::uint32_t epoch = 0;      ///< one open(), or one unbroken part of it: timelines and state start anew
-  std::uint64_t sequence = 0;   ///< counts decoded frames of the epoch from 0: a gap is a drop
+  std::uint64_t sequence = 0;   ///< counts pictures of the epoch from 0: a gap is a drop, or what no demand needed
   FrameTime time{};
   Health health = Health::ok;
   bool keyframe = false;
@@ -76,6 +76,8 @@ struct FrameInfo {
   Nanos duration{};             ///< of showing; 0: not known
   Crop crop{};
   ColourTags colour{};
+  std::uint64_t skipped = 0;    ///< pictures since the frame given before (or the epoch's beginning) that no demand needed
+  Nanos skipped_from{};         ///< media_time of the picture before the first of these; of the very first: less its duration
 };
 
 /// Borrowed rows. `stride`: bytes, may be negative; `size` counts positions: samples side by side (rgb24, chroma of nv12) are one.

@@ -54,7 +54,9 @@ struct StreamEvent {
   std::string detail{};
   Value data{};  ///< `ended`: reason, frames, drops, duration, elapsed, as in the `end` record
 };
-struct End {};
+struct End {
+  std::optional<FrameInfo> last{};  ///< the last picture of the stream, where no demand needed it: number, times and how many were skipped
+};
 using ReadResult = std::variant<Frame, StreamEvent, End>;
 
 /// What a source did since it was opened. All counts only grow.

@@ -113,7 +113,7 @@ class OpenedSource(Source):
 
     @property
     def stats(self) -> dict[str, int]:
-        """Counts since open: packets, decoded, concealed, repairs, errors."""
+        """Counts since open: packets, skipped, decoded, concealed, repairs, errors, decoders."""
         return self.native.stats
 
     def __repr__(self) -> str:

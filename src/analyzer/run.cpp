@@ -174,8 +174,14 @@ void Run::Impl::open_sinks() {
     sinks_want_pixels_ = sinks_want_pixels_ || wants.pixels;
     if (wants.every_frame) demands.push_back({.pixels = wants.pixels ? Demand::Pixels::colour : Demand::Pixels::none});
   }
+  // A source that cannot seek is read from its beginning: what comes before `start` is known only when it comes.
+  if (options_.start && !info_.seekable) demands.assign(1, {});
+  for (Demand& demand : demands) {
+    if (context_.all_due) demand.every = Nanos{0};
+    demand.first = options_.max_frames;
+  }
   if (sinks_want_pixels_) {
-    for (Demand& demand : demands) demand = {.every = demand.every, .tolerance = demand.tolerance, .pixels = Demand::Pixels::colour};
+    for (Demand& demand : demands) demand = {.every = demand.every, .tolerance = demand.tolerance, .pixels = Demand::Pixels::colour, .first = demand.first};
   }
   source_->set_demand(demands);
   for (const auto& sink : options_.sinks) {
@@ -280,6 +286,8 @@ void Run::Impl::read_one() {
     Pending& pending = pending_.emplace_back();
     pending.number = next_number_++;
     pending.event = std::move(*event);
+  } else if (const auto& last = std::get<End>(read).last) {
+    account_for_skipped(*last);
   } else if (seen_ == 0 && !options_.start) {
     throw Error(Code::decode, info_.stream + (info_.uri.empty() ? "" : " (" + info_.uri + ")") + " gave no picture");
   } else if (taken_ == 0) {
@@ -289,11 +297,35 @@ void Run::Impl::read_one() {
   }
 }
 
-bool Run::Impl::due(const AnalysisSpec& spec, Nanos time, Nanos duration) const {
-  if (context_.all_due || spec.every <= Nanos{0}) return true;
-  if (!previous_time_ && duration <= Nanos{0}) return true;
-  const Nanos before = previous_time_ ? *previous_time_ : time - duration;
-  return floor_of(time, spec.every) > floor_of(before, spec.every);
+/// \param before  time of the picture before it, as far as that is known.
+bool Run::Impl::due(const AnalysisSpec& spec, Nanos time, std::optional<Nanos> before) const {
+  if (context_.all_due || spec.every <= Nanos{0} || !before) return true;
+  return floor_of(time, spec.every) > floor_of(*before, spec.every);
+}
+
+/// The end of a stream whose last pictures no demand needed: they count all the same.
+void Run::Impl::account_for_skipped(const FrameInfo& last) {
+  const bool same_epoch = seen_ > 0 && last.epoch == source_epoch_;
+  const bool behind = options_.end && last.time.media_time >= *options_.end;
+  const Nanos end = behind ? *options_.end : last.time.media_time + last.duration;
+  taken_ += last.skipped;
+  last_end_ = end;
+  if (!first_time_) first_time_ = std::min(last.time.media_time, last.skipped_from + last.duration);
+  report_.duration = std::max(report_.duration, end - *first_time_);
+  if (record_ && !behind) {
+    const bool follows = seen_ > 0 || (record_->seen && last.time.media_time > record_->last_time);
+    if (seen_ > 0 && !same_epoch) sequence_base_ = 0;
+    if (seen_ == 0 && follows) sequence_base_ = record_->next_sequence;
+    if (seen_ == 0 && !follows) epoch_ = record_->seen ? record_->epoch + 1 : 0;
+    if (seen_ == 0 && follows) epoch_ = record_->epoch;
+    record_->seen = true;
+    record_->epoch = epoch_;
+    record_->next_sequence = sequence_base_ + last.sequence + 1;
+    record_->last_time = last.time.media_time;
+    record_->last_end = end;
+  }
+  const bool enough = options_.max_frames > 0 && taken_ >= options_.max_frames;
+  end_reading(enough ? "max_frames" : behind ? "end" : "end_of_file");
 }
 
 void Run::Impl::admit(const Frame& frame) {
@@ -311,13 +343,21 @@ void Run::Impl::admit(const Frame& frame) {
     previous_time_ = time;
     return;
   }
-  if (options_.end && time >= *options_.end) return end_reading("end");
-  if (taken_++ == 0) {
-    first_time_ = time;
+  if (options_.end && time >= *options_.end) {
+    // Pictures that nobody needed filled the range to its end.
+    if (first_time_ && info.skipped > 0) report_.duration = std::max(report_.duration, *options_.end - *first_time_);
+    return end_reading("end");
+  }
+  taken_ += info.skipped;
+  if (options_.max_frames > 0 && taken_ >= options_.max_frames) return end_reading("max_frames");
+  ++taken_;
+  const Nanos begin = info.skipped > 0 ? info.skipped_from : time;  // about where the first of the skipped pictures is
+  if (!first_time_) {
+    first_time_ = info.skipped > 0 ? std::min(time, begin + info.duration) : time;
     epoch_ = info.epoch;
     if (record_ && record_->seen) {
       // The same stream's next segment: state and epoch go on when it follows; else all begins anew.
-      if (time > record_->last_time && time <= record_->last_end + 1s) {
+      if (time > record_->last_time && begin <= record_->last_end + 1s) {
         epoch_ = record_->epoch;
         sequence_base_ = record_->next_sequence;
         previous_time_ = record_->last_time;
@@ -343,7 +383,10 @@ void Run::Impl::admit(const Frame& frame) {
 
   std::vector<Slot> slots;
   std::vector<bool> is_due(analyses_.size());
-  for (std::size_t i = 0; i < analyses_.size(); ++i) is_due[i] = due(analyses_[i]->spec, time, info.duration);
+  std::optional<Nanos> before = previous_time_;
+  if (!before && info.skipped > 0) before = info.skipped_from;
+  if (!before && info.duration > Nanos{0}) before = time - info.duration;
+  for (std::size_t i = 0; i < analyses_.size(); ++i) is_due[i] = due(analyses_[i]->spec, time, before);
   previous_time_ = time;
   // Who looks inside another's boxes is due where that one is, which may look inside a third's.
   const auto due_with_others = [&](std::size_t i) {
@@ -601,6 +644,7 @@ std::exception_ptr Run::Impl::close_sinks() noexcept {
   const SourceStats& stats = last_stats_;
   ended.data.set("reason", reason_);
   ended.data.set("frames", Value::object().set("decoded", stats.decoded).set("concealed", stats.concealed).set("packets", stats.packets)
+                               .set("skipped", stats.skipped)
                                .set("repairs", stats.repairs).set("errors", stats.errors)
                                .set("converted", stats.converted).set("rgb_full_size", stats.rgb_full_size));
   ended.data.set("counts", std::move(counts)).set("drops", std::move(drops));

@@ -85,7 +85,8 @@ class Run::Impl {
   std::optional<FrameResult> step();
   void read_one();
   void admit(const Frame& frame);
-  bool due(const AnalysisSpec& spec, Nanos time, Nanos duration) const;
+  bool due(const AnalysisSpec& spec, Nanos time, std::optional<Nanos> before) const;
+  void account_for_skipped(const FrameInfo& last);
   void end_reading(const char* reason, std::optional<Error> why = {});
   void take_answers();
   void submit_ready();
@@ -130,7 +131,8 @@ class Run::Impl {
 
   std::deque<Pending> pending_;
   std::uint64_t next_number_ = 0;
-  std::uint64_t seen_ = 0, taken_ = 0, concealed_ = 0;  // frames read; of those, inside start..end
+  std::uint64_t seen_ = 0, concealed_ = 0;  // frames read
+  std::uint64_t taken_ = 0;                 // pictures inside start..end, those included that no demand needed
   std::shared_ptr<ImagingCounters> conversions_ = std::make_shared<ImagingCounters>();  // shared with the frames
   std::optional<Nanos> previous_time_, first_time_;
   std::uint32_t epoch_ = 0, source_epoch_ = 0;

@@ -304,7 +304,7 @@ class Analysis {
       while (const auto result = run.next()) tally_.add(index, *result);
       const SourceStats stats = run.stats();
       tally_.finished(index, run.report(), stats);
-      if (stats.decoded == 0 && !stop_.stop_requested()) throw Error(Code::decode, fmt::format("{} gave no picture", redact(stream.uri)));
+      if (stats.decoded + stats.skipped == 0 && !stop_.stop_requested()) throw Error(Code::decode, fmt::format("{} gave no picture", redact(stream.uri)));
     } catch (const Error& error) {
       fail(error);
     } catch (const abi::__forced_unwind&) {

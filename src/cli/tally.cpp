@@ -62,6 +62,7 @@ void Tally::finished(std::size_t index, const Report& report, const SourceStats&
   stream.seen = std::max(stream.seen, report.duration);
   stream.decoded = stats.decoded;
   stream.concealed = stats.concealed;
+  stream.skipped = stats.skipped;
 }
 
 double Tally::media_seconds() const {
@@ -127,13 +128,15 @@ bool Tally::failed() const {
 
 std::string Tally::summary(const std::vector<std::string>& files) const {
   const std::lock_guard lock(mutex_);
-  std::uint64_t decoded = 0, concealed = 0;
+  std::uint64_t decoded = 0, concealed = 0, skipped = 0;
   for (const Stream& stream : streams_) {
     decoded += stream.decoded;
     concealed += stream.concealed;
+    skipped += stream.skipped;
   }
   const double seen = media_seconds(), wall = wall_seconds();
   std::string text = fmt::format("{} frames, {:.1f} s of video in {:.1f} s: {}\n", decoded, seen, wall, times(seen / wall));
+  if (skipped > 0) text += fmt::format("{} packets were not decoded: nothing needed their pictures\n", skipped);
   if (concealed > 0) text += fmt::format("{} frames were damaged\n", concealed);
   if (!analyses_.empty())
     text += fmt::format("{:<16} {:<28} {:<16} {:>10} {:>8}\n", "analysis", "answers", "class", "detections", "frames");

@@ -39,7 +39,7 @@ class Tally {
     std::optional<Nanos> length{};
     std::optional<Nanos> first{};
     Nanos seen{};
-    std::uint64_t decoded = 0, concealed = 0;
+    std::uint64_t decoded = 0, concealed = 0, skipped = 0;
     bool done = false;
   };
   struct Class {

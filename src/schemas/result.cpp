@@ -109,7 +109,8 @@ const std::string_view result_head = R"json({
       "properties": {
         "schema": {"$ref": "#/$defs/schema_id"}, "type": {"const": "end"}, "stream": {"type": "string"},
         "reason": {"type": "string"},
-        "frames": {"type": "object", "required": ["decoded", "concealed"], "additionalProperties": {"type": "integer", "minimum": 0}},
+        "frames": {"type": "object", "required": ["decoded", "concealed"], "additionalProperties": {"type": "integer", "minimum": 0},
+          "description": "packets: sent to the decoder; skipped: packets that were not, as nothing needed their pictures"},
         "counts": {"$ref": "#/$defs/counts"}, "drops": {"type": "object", "description": "cause: number of frames"},
         "duration": {"$ref": "#/$defs/seconds", "description": "of media seen"},
         "elapsed": {"$ref": "#/$defs/seconds", "description": "wall time"}}},)json";

@@ -61,8 +61,10 @@ std::string_view next_unit(std::string_view& bytes, std::size_t length_bytes) {
   if (start == std::string_view::npos) return {};
   bytes.remove_prefix(start + 3);
   const std::size_t end = bytes.find("\0\0\1"sv);
-  const std::string_view unit = bytes.substr(0, end);
+  std::string_view unit = bytes.substr(0, end);
   bytes.remove_prefix(end == std::string_view::npos ? bytes.size() : end);
+  // Zeros belong to the next start code, or fill up; a unit ends with a set bit.
+  while (unit.size() > 1 && unit.back() == 0) unit.remove_suffix(1);
   return unit;
 }
 

@@ -2,14 +2,18 @@
 #include <sources/ffmpeg/description.hpp>
 #include <sources/ffmpeg/frame_reader.hpp>
 #include <sources/ffmpeg/index_scan.hpp>
+#include <sources/ffmpeg/packet_plan.hpp>
 #include <sources/ffmpeg/picture_fetch.hpp>
 #include <sources/ffmpeg/sources.hpp>
 #include <sources/ffmpeg/timeline.hpp>
 #include <support/ffmpeg/pictures.hpp>
 
 #include <algorithm>
+#include <atomic>
 #include <deque>
 #include <memory>
+#include <mutex>
+#include <new>
 #include <optional>
 #include <string>
 #include <thread>
@@ -52,7 +56,12 @@ class FileSource final : public Source {
   void seek(Nanos media_time) override;
   std::vector<Frame> frames_at(std::span<const Nanos> media_times) override;
   std::vector<Frame> frames_by_index(std::span<const std::size_t> indices) override;
-  SourceStats stats() const noexcept override { return reader_.stats(); }
+  void set_demand(std::span<const Demand> demands) noexcept override;
+  SourceStats stats() const noexcept override {
+    SourceStats stats = reader_.stats();
+    stats.skipped += plan_.skipped();
+    return stats;
+  }
 
  private:
   /// A decoded picture that is not yet handed out. `info` lacks its sequence number.
@@ -67,7 +76,13 @@ class FileSource final : public Source {
   void start();
   Timeline::Options timeline_options();
   IndexScan& scan();
-  std::optional<Picture> next_picture();
+  void take_demands();
+  /// \param all  also those that no demand needs.
+  std::optional<Picture> next_picture(bool all = false);
+  std::optional<PacketPlan::Expected> account_for(const AVFrame* frame);
+  void skip(const PacketPlan::Expected& pictures);
+  void stands_at(const FrameInfo& info);
+  ReadResult end() const;
   Picture described(av::FramePtr pixels, std::optional<std::int64_t> pts, Nanos media_time);
   void advance_to(Nanos media_time, std::optional<std::uint32_t> epoch);
   bool land(std::size_t picture);
@@ -94,6 +109,16 @@ class FileSource final : public Source {
   std::uint32_t epoch_ = 0;
   std::uint64_t next_sequence_ = 0;
   std::uint64_t pictures_ = 0;  ///< decoded since the demuxer was opened
+  PacketPlan plan_{timeline_, {[this] { return reader_.peek(); }, [this] { reader_.pass(); }}};
+  std::optional<FrameInfo> last_;   ///< the last picture so far, given or not: number and times
+  std::uint64_t skipped_ = 0;       ///< pictures since the last one that was given
+  Nanos skipped_from_{};
+  bool epoch_began_ = false;        ///< with a picture that was skipped
+  bool owed_ = false;               ///< a picture that was needed did not come: the next one serves
+  std::mutex demand_mutex_;
+  std::vector<Demand> demands_;     ///< guarded by demand_mutex_
+  std::atomic<bool> demand_changed_{false};
+
   std::string format_;
   std::unique_ptr<IndexScan> scan_;                     ///< made when it is first needed; uses reader_
   std::vector<std::unique_ptr<FrameReader>> helpers_;   ///< decode beside each other in fetch()
@@ -104,6 +129,9 @@ class FileSource final : public Source {
 
 void FileSource::reset() noexcept {
   waiting_.clear();
+  last_.reset();
+  skipped_ = 0;
+  epoch_began_ = owed_ = false;
   helpers_.clear();
   scan_.reset();
   displaced_ = ended_ = false;
@@ -134,6 +162,7 @@ void FileSource::start() {
   usual_duration_ = rate.num > 0 && rate.den > 0 ? from_pts(1, {rate.den, rate.num}) : 0ns;
   pictures_ = 0;
   timeline_ = Timeline(timeline_options());
+  plan_.start(reader_.demuxer(), usual_duration_);
 }
 
 Timeline::Options FileSource::timeline_options() {
@@ -143,22 +172,109 @@ Timeline::Options FileSource::timeline_options() {
           .jumps_begin_epochs = reader_.demuxer().is_mpegts()};
 }
 
-std::optional<FileSource::Picture> FileSource::next_picture() {
-  av::FramePtr pixels = reader_.next(*cpu_);
+void FileSource::set_demand(std::span<const Demand> demands) noexcept {
+  try {
+    std::vector<Demand> copy(demands.begin(), demands.end());
+    const std::lock_guard lock(demand_mutex_);
+    demands_.swap(copy);
+    demand_changed_ = true;
+  } catch (const std::bad_alloc&) {  // as before then, which is legal
+  }
+}
+
+void FileSource::take_demands() {
+  if (!demand_changed_.exchange(false)) return;
+  {
+    const std::lock_guard lock(demand_mutex_);
+    plan_.set_demands(demands_);
+  }
+  reader_.prefer_threads(plan_.sampler().mostly_keyframes() ? 1 : 0);
+}
+
+/// Takes pictures off the plan up to the one in `frame`; nullptr: all. \return what was planned of that one.
+std::optional<PacketPlan::Expected> FileSource::account_for(const AVFrame* frame) {
+  auto& expected = plan_.expected();
+  // What stands before a frame that was not planned is over, too: plans begin with an empty decoder.
+  while (!expected.empty()) {
+    const PacketPlan::Expected picture = expected.front();
+    expected.pop_front();
+    if (frame && picture.sent && picture.pts == frame->pts) return picture;
+    if (!picture.sent) {
+      skip(picture);
+    } else if (!picture.beyond) {
+      owed_ = owed_ || picture.needed;  // the decoder gave none for it, and would not have given one to anybody
+    }
+  }
+  return std::nullopt;
+}
+
+void FileSource::skip(const PacketPlan::Expected& pictures) {
+  if (pictures.new_epoch) {
+    ++epoch_;
+    next_sequence_ = skipped_ = 0;
+    epoch_began_ = true;
+    last_.reset();
+  }
+  if (skipped_ == 0) skipped_from_ = last_ ? last_->time.media_time : pictures.before;
+  skipped_ += pictures.pictures;
+  next_sequence_ += pictures.pictures;
+  last_.emplace();
+  last_->stream = stream_;
+  last_->epoch = epoch_;
+  last_->sequence = next_sequence_ - 1;
+  last_->time.pts = pictures.pts;
+  last_->time.time_base = av::rational(reader_.demuxer().stream().time_base);
+  last_->time.media_time = pictures.media_time;
+  last_->duration = pictures.duration;
+}
+
+/// Reading went to a picture on another way than by next_picture().
+void FileSource::stands_at(const FrameInfo& info) {
+  plan_.sought();
+  plan_.passed(info.time.media_time);
+  skipped_ = 0;
+  owed_ = epoch_began_ = false;
+  last_ = info;
+}
+
+ReadResult FileSource::end() const {
+  if (skipped_ == 0) return End{};
+  End end{last_};
+  end.last->skipped = skipped_;
+  end.last->skipped_from = skipped_from_;
+  return end;
+}
+
+std::optional<FileSource::Picture> FileSource::next_picture(bool all) {
+  av::FramePtr pixels;
+  std::optional<PacketPlan::Expected> planned;
+  for (;;) {
+    take_demands();
+    pixels = reader_.next(*cpu_, all ? nullptr : &plan_);
+    planned = account_for(pixels.get());
+    if (!planned || planned->needed || (owed_ && !planned->beyond)) break;
+    if (!planned->beyond) skip(*planned);
+    ++pictures_;
+    ++reader_.stats().decoded;
+  }
+  if (pixels) owed_ = false;
   if (!pixels) {
-    if (pictures_ == 0) {
+    if (pictures_ == 0 && skipped_ == 0) {
       throw Error(Code::decode, path_ + " gave no picture: " + std::to_string(reader_.stats().packets) + " packets of " +
                                     av::codec_name(reader_.demuxer().stream().codecpar->codec_id) + " were read, " +
                                     std::to_string(reader_.stats().errors) + " of them damaged");
     }
     return std::nullopt;
   }
-  const auto pts = av::timestamp(pixels->best_effort_timestamp);
+  // FFmpeg's best effort doubts timestamps after a step back, which a wrap is too; the plan has seen that they are in order.
+  const auto pts = planned ? std::optional(planned->pts) : av::timestamp(pixels->best_effort_timestamp);
   const std::int64_t ticks = av::duration_of(*pixels);
   const Nanos duration = ticks > 0 ? from_pts(ticks, av::rational(reader_.demuxer().stream().time_base)) : usual_duration_;
-  const Timeline::Stamp stamp = timeline_.next(pts, duration);
+  const Timeline::Stamp stamp = planned ? Timeline::Stamp{.media_time = planned->media_time, .new_epoch = planned->new_epoch}
+                                        : timeline_.next(pts, duration);
   Picture picture = described(std::move(pixels), pts, stamp.media_time);
   picture.new_epoch = stamp.new_epoch;
+  if (!planned) plan_.passed(stamp.media_time);
   ++pictures_;
   SourceStats& stats = reader_.stats();
   ++stats.decoded;
@@ -191,7 +307,9 @@ FileSource::Picture FileSource::described(av::FramePtr pixels, std::optional<std
 void FileSource::hand_out(Picture picture) {
   if (picture.new_epoch) {
     ++epoch_;
-    next_sequence_ = 0;
+    next_sequence_ = skipped_ = 0;
+  }
+  if (std::exchange(epoch_began_, false) || picture.new_epoch) {
     waiting_.emplace_back(StreamEvent{StreamEvent::Kind::new_epoch, "timestamps jumped", Value()});
   }
   if (picture.format != format_) {
@@ -199,6 +317,11 @@ void FileSource::hand_out(Picture picture) {
       waiting_.emplace_back(StreamEvent{StreamEvent::Kind::format_change, format_ + " became " + picture.format, Value()});
     format_ = picture.format;
   }
+  picture.info.skipped = std::exchange(skipped_, 0);
+  if (picture.info.skipped > 0) picture.info.skipped_from = skipped_from_;
+  last_ = picture.info;
+  last_->epoch = epoch_;
+  last_->sequence = next_sequence_;
   waiting_.emplace_back(numbered(std::move(picture), {epoch_, next_sequence_++}));
 }
 
@@ -228,7 +351,7 @@ ReadResult FileSource::read() {
     return next_waiting();
   }
   ended_ = true;
-  return End{};
+  return end();
 }
 
 IndexScan& FileSource::scan() {
@@ -246,13 +369,16 @@ void FileSource::start_over() {
 /// Decodes on to the first picture at or after `media_time`, not before `epoch` when that is known, and puts it in waiting_.
 void FileSource::advance_to(Nanos media_time, std::optional<std::uint32_t> epoch) {
   for (;;) {
-    std::optional<Picture> picture = next_picture();
+    std::optional<Picture> picture = next_picture(true);
     if (!picture) {
       ended_ = true;
       return;
     }
     const bool there = picture->info.time.media_time >= media_time && (!epoch || epoch_ + (picture->new_epoch ? 1 : 0) >= *epoch);
-    if (there) return hand_out(std::move(*picture));
+    if (there) {
+      stands_at(picture->info);
+      return hand_out(std::move(*picture));
+    }
     if (picture->new_epoch) {
       ++epoch_;
       next_sequence_ = 0;
@@ -284,6 +410,7 @@ bool FileSource::land(std::size_t picture) {
     epoch_ = place.epoch;
     next_sequence_ = place.sequence;
     ++pictures_;
+    stands_at(found.info);
     hand_out(std::move(found));
     displaced_ = ended_ = false;
     return true;
@@ -305,8 +432,9 @@ void FileSource::go_back() {
   }
   start_over();
   while (epoch_ < place.epoch || next_sequence_ < place.sequence) {
-    const std::optional<Picture> passed = next_picture();
+    const std::optional<Picture> passed = next_picture(true);
     if (!passed) return;
+    stands_at(passed->info);
     if (passed->new_epoch) {
       ++epoch_;
       next_sequence_ = 0;
@@ -319,7 +447,7 @@ void FileSource::seek(Nanos media_time) {
   if (!reader_.is_open() || !cpu_) throw Error(Code::config, path_ + ": seek() before open()");
   if (!reader_.demuxer().seekable()) throw Error(Code::config, path_ + " is a pipe: it cannot be sought");
   waiting_.clear();
-  if (!displaced_ && !ended_ && scan_ && scan_->knows(media_time)) {
+  if (!displaced_ && !ended_ && !plan_.active() && scan_ && scan_->knows(media_time)) {
     // Decoding on is cheaper than a jump that lands no further ahead than what a decoder holds back anyway.
     const PacketIndex& index = scan_->index();
     const auto target = index.at_or_after(media_time), here = index.picture_at({epoch_, next_sequence_});

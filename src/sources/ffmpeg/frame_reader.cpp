@@ -27,9 +27,9 @@ void FrameReader::start(FrameReader* like) {
   if (demuxer_->quick()) {
     take_decoder(1);
     complete_parameters();
-    if (options_.threads != 1) give_decoder_back();
+  } else if (const AVCodecID codec = demuxer_->stream().codecpar->codec_id; !avcodec_find_decoder(codec)) {
+    throw Error(Code::decode, path_ + ": this FFmpeg has no decoder for " + av::codec_name(codec));
   }
-  if (!decoder_) take_decoder(options_.threads);
 }
 
 /// What probing would have found: size, format, colour, rate and duration, from the headers of the first picture and the file's tail.
@@ -56,19 +56,32 @@ void FrameReader::take_decoder(int threads) {
     bare->codec_tag = parameters.codec_tag;
   }
   const AVCodecParameters& given = demuxer_->quick() ? *bare : parameters;
+  decoder_threads_ = threads;
   pool_key_ = threads == 1 ? av::DecoderPool::key_of(given, options, demuxer_->parameter_sets()) : "";
   if (!pool_key_.empty()) decoder_ = av::DecoderPool::process().take(pool_key_, options, path_);
   if (!decoder_) {
     decoder_ = std::make_unique<av::Decoder>(given, options, path_);
     ++stats_.decoders;
   }
-  blameless_ = true;
+  blameless_ = fresh_ = true;
   failures_in_a_row_ = 0;
 }
 
 void FrameReader::give_decoder_back() noexcept {
   if (decoder_ && blameless_ && !pool_key_.empty()) av::DecoderPool::process().give(pool_key_, std::move(decoder_));
   decoder_.reset();
+}
+
+/// After it gave all it had: ready for another keyframe.
+void FrameReader::empty_decoder() {
+  if (decoder_threads_ == threads()) {
+    decoder_->flush();
+  } else {
+    take_decoder(threads());
+  }
+  decoder_->give_unrecovered();
+  draining_ = false;
+  failures_in_a_row_ = 0;
 }
 
 void FrameReader::rewind() {
@@ -91,25 +104,27 @@ void FrameReader::pass() noexcept {
 
 void FrameReader::forget() noexcept {
   pass();
-  decoder_->flush();
+  if (decoder_) decoder_->flush();
   draining_ = false;
   failures_in_a_row_ = 0;
 }
 
 void FrameReader::finish() {
-  decoder_->send(nullptr, false);
+  decoder().send(nullptr, false);
   draining_ = true;
 }
 
 bool FrameReader::go_to(const PacketPlace& place) {
   forget();
-  decoder_->give_unrecovered();
+  decoder().give_unrecovered();
   blameless_ = false;
   return packet_waits_ = demuxer_->go_to(place, *packet_);
 }
 
-av::FramePtr FrameReader::next(CpuGate& cpu) {
+av::FramePtr FrameReader::next(CpuGate& cpu, PacketPlan* plan) {
   av::FramePtr frame = av::make_frame();
+  if (decoder_ && fresh_ && decoder_threads_ != threads()) give_decoder_back();
+  if (!decoder_) take_decoder(threads());
   for (;;) {
     if (stop_.is_set()) throw Error(Code::cancelled, path_ + ": reading was stopped");
     int code = 0;
@@ -122,16 +137,25 @@ av::FramePtr FrameReader::next(CpuGate& cpu) {
       blameless_ = blameless_ && av::health_of(*frame, av::Decoder::packet_corrupt(*frame)) == Health::ok;
       return frame;
     }
-    if (code == AVERROR_EOF) return nullptr;
+    if (code == AVERROR_EOF) {
+      if (plan) plan->drained();
+      if (!plan || plan->ended()) return nullptr;
+      empty_decoder();
+      continue;
+    }
     if (code != AVERROR(EAGAIN)) {
       ++stats_.errors;
       blameless_ = false;
       // A decoder that fails without end while it is drained has nothing left to give.
-      if (draining_ && ++failures_in_a_row_ > 1000) return nullptr;
+      if (draining_ && ++failures_in_a_row_ > 1000) {
+        if (plan) plan->drained();
+        if (!plan || plan->ended()) return nullptr;
+        empty_decoder();
+      }
     }
     if (draining_) continue;
 
-    AVPacket* packet = peek();
+    AVPacket* packet = plan ? plan->next() : peek();
     const Need wanted = packet && need ? need(*packet) : Need::picture;
     decoder_->skip_unreferenced(wanted == Need::others);
     blameless_ = blameless_ && wanted == Need::picture;
@@ -144,12 +168,13 @@ av::FramePtr FrameReader::next(CpuGate& cpu) {
       continue;
     }
     if (code == AVERROR(EAGAIN)) continue;
+    fresh_ = false;
     ++stats_.packets;
     if (code < 0) {
       ++stats_.errors;
       blameless_ = false;
     }
-    pass();
+    plan ? plan->taken() : pass();
     if (wanted == Need::last) finish();
   }
 }

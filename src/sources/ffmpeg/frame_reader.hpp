@@ -2,6 +2,7 @@
 /// Demuxer and decoder of one file behind each other: decoded frames in the order the decoder gives them.
 
 #include <sources/ffmpeg/demuxer.hpp>
+#include <sources/ffmpeg/packet_plan.hpp>
 #include <support/ffmpeg/decoder.hpp>
 
 #include <functional>
@@ -30,7 +31,7 @@ class FrameReader {
   /// Stands at the first packet again, by a seek where the container leads there.
   void rewind();
   void close() noexcept;
-  bool is_open() const noexcept { return decoder_ != nullptr; }
+  bool is_open() const noexcept { return demuxer_ != nullptr; }
 
   /// The packet the decoder gets next. \return nullptr at the end of the file.
   AVPacket* peek();
@@ -38,8 +39,11 @@ class FrameReader {
   void pass() noexcept;
   /// Drops the packet and all that the decoder holds, after the demuxer was moved.
   void forget() noexcept;
-  /// The next frame. \return nullptr at the end. Throws Error(source, cancelled).
-  av::FramePtr next(CpuGate& cpu);
+  /// The next frame. \return nullptr at the end. Throws Error(source, decode, cancelled).
+  /// \param plan  says which packets the decoder gets; nullptr: all.
+  av::FramePtr next(CpuGate& cpu, PacketPlan* plan = nullptr);
+  /// The decoder's threads from the next time on that it is empty. 0: as the options say.
+  void prefer_threads(int threads) noexcept { preferred_threads_ = threads; }
   /// Nothing more goes to the decoder: next() gives what it holds back, then nothing, until go_to() or start().
   void finish();
   /// Goes to the packet at `place`: peek() is that one, and the decoder begins with it. Pictures before it that refer to what was
@@ -56,15 +60,20 @@ class FrameReader {
   std::function<Need(const AVPacket&)> need;
 
   Demuxer& demuxer() noexcept { return *demuxer_; }
-  av::Decoder& decoder() noexcept { return *decoder_; }
+  av::Decoder& decoder() {
+    if (!decoder_) take_decoder(threads());
+    return *decoder_;
+  }
   const std::string& path() const noexcept { return path_; }
   const SourceStats& stats() const noexcept { return stats_; }
   SourceStats& stats() noexcept { return stats_; }
 
  private:
   void complete_parameters();
+  int threads() const noexcept { return preferred_threads_ > 0 ? preferred_threads_ : options_.threads; }
   void take_decoder(int threads);
   void give_decoder_back() noexcept;
+  void empty_decoder();
   av::Decoder::Options decoder_options(int threads);
 
   const std::string path_;
@@ -72,7 +81,9 @@ class FrameReader {
   const Options options_;
   std::unique_ptr<Demuxer> demuxer_;
   std::unique_ptr<av::Decoder> decoder_;
+  int decoder_threads_ = 0, preferred_threads_ = 0;
   std::string pool_key_;       ///< of decoder_; empty: it is not one for others
+  bool fresh_ = true;          ///< decoder_ got no packet yet
   bool blameless_ = true;      ///< decoder_ refused no packet and gave no damaged picture
   av::PacketPtr packet_;
   bool packet_waits_ = false;  ///< packet_ was read but not yet taken by the decoder

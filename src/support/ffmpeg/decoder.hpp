@@ -36,8 +36,9 @@ class Decoder {
   void flush() noexcept;
   /// From now on pictures also come out that FFmpeg takes for not recovered; those that are so are flagged corrupt. Begun at an
   /// H.264 recovery point and drained soon after, the decoder of FFmpeg 5.1 otherwise keeps whole pictures to itself.
-  void give_unrecovered() noexcept {
-    if (codec_->codec_id == AV_CODEC_ID_H264) codec_->flags |= AV_CODEC_FLAG_OUTPUT_CORRUPT;
+  void give_unrecovered(bool on = true) noexcept {
+    if (codec_->codec_id != AV_CODEC_ID_H264) return;
+    codec_->flags = on ? codec_->flags | AV_CODEC_FLAG_OUTPUT_CORRUPT : codec_->flags & ~AV_CODEC_FLAG_OUTPUT_CORRUPT;
   }
   /// From the next packet on: pictures that no other refers to are not decoded. No other picture changes by that.
   void skip_unreferenced(bool skip) noexcept { codec_->skip_frame = skip ? AVDISCARD_NONREF : AVDISCARD_DEFAULT; }
