@@ -1,15 +1,16 @@
 #include <adapters/opencv/motion.hpp>
 
+#include <adapters/background_model.hpp>
 #include <adapters/options.hpp>
 #include <support/opencv/gray.hpp>
 #include <vidloom/adapters/motion.hpp>
 
 #include <opencv2/imgproc.hpp>
-#include <opencv2/video/background_segm.hpp>
 
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <optional>
 #include <vector>
 
 namespace vidloom {
@@ -21,13 +22,12 @@ constexpr int learned_size = 384;
 // The first picture has nothing to be compared with, the second compares two pictures only.
 constexpr int pictures_to_learn = 2;
 
-/// What is remembered of one stream: the background, and the buffers of one picture.
+/// What is remembered of one stream.
 struct Background final : StreamState {
   Size luma_size{};
   Affine display_from_luma{};
-  cv::Ptr<cv::BackgroundSubtractorMOG2> model{};
+  std::optional<BackgroundModel> model{};
   int seen = 0;
-  cv::Mat small{}, moving{}, labels{}, stats{}, centres{};
 };
 
 class Motion final : public DetectionAdapter {
@@ -54,7 +54,7 @@ class Motion final : public DetectionAdapter {
   }
 
  private:
-  Result<Detections> look_at(const Item& item) const try {
+  Result<Detections> look_at(const Item& item) try {
     auto* background = dynamic_cast<Background*>(item.state);
     if (!background) return Error(Code::internal, "motion: a picture came without the state of its stream");
     learn(item.frame, *background);
@@ -71,46 +71,46 @@ class Motion final : public DetectionAdapter {
   }
 
   /// Compares the picture with the background and learns from it. A picture of another size or orientation starts anew.
-  void learn(const Frame& frame, Background& background) const {
+  void learn(const Frame& frame, Background& background) {
     const PlaneView luma = frame.luma();
     const Affine display_from_luma = frame.display_from_luma();
+    const Size size = fit_inside(luma.size, learned_size);
     if (!background.model || luma.size != background.luma_size || display_from_luma != background.display_from_luma) {
-      // MOG2's threshold is a squared distance in standard deviations; 0.5 gives its own default, 16.
-      background.model = cv::createBackgroundSubtractorMOG2(options_.history, 64 * std::pow(16.0, -options_.sensitivity), false);
+      // The threshold is a squared distance in standard deviations; 0.5 gives MOG2's own default, 16.
+      background.model.emplace(size, options_.history, 64 * std::pow(16.0, -options_.sensitivity));
       background.luma_size = luma.size;
       background.display_from_luma = display_from_luma;
       background.seen = 0;
     }
-    const Size size = fit_inside(luma.size, learned_size);
-    cv::resize(matrix_of(luma), background.small, {size.width, size.height}, 0, 0, cv::INTER_AREA);
-    background.model->apply(background.small, background.moving);
+    cv::resize(matrix_of(luma), small_, {size.width, size.height}, 0, 0, cv::INTER_AREA);
+    changed_.create(small_.size(), CV_8UC1);
+    background.model->learn({small_.data, small_.total()}, {changed_.data, changed_.total()});
     background.seen = std::min(background.seen, pictures_to_learn) + 1;
-    cv::medianBlur(background.moving, background.moving, 3);
-    cv::morphologyEx(background.moving, background.moving, cv::MORPH_CLOSE, closing_);
+    cv::medianBlur(changed_, moving_, 3);
+    cv::morphologyEx(moving_, moving_, cv::MORPH_CLOSE, closing_);
   }
 
   /// Adds the connected regions to `found`, largest first. \return the share of the picture that moves in them.
-  double regions(const Item& item, Background& background, Detections& found) const {
+  double regions(const Item& item, const Background& background, Detections& found) {
     const Affine display_from_small =
         compose(background.display_from_luma,
-                Affine{{static_cast<float>(background.luma_size.width) / static_cast<float>(background.small.cols), 0, 0, 0,
-                        static_cast<float>(background.luma_size.height) / static_cast<float>(background.small.rows), 0}});
-    if (!item.regions.empty()) keep_only(item.regions, inverse(display_from_small), background.moving);
-    const int count =
-        cv::connectedComponentsWithStats(background.moving, background.labels, background.stats, background.centres, 8, CV_32S);
-    const double all = static_cast<double>(background.small.total());
+                Affine{{static_cast<float>(background.luma_size.width) / static_cast<float>(small_.cols), 0, 0, 0,
+                        static_cast<float>(background.luma_size.height) / static_cast<float>(small_.rows), 0}});
+    if (!item.regions.empty()) keep_only(item.regions, inverse(display_from_small), moving_);
+    const int count = cv::connectedComponentsWithStats(moving_, labels_, stats_, centres_, 8, CV_32S);
+    const double all = static_cast<double>(small_.total());
     std::vector<int> order;
     for (int label = 1; label < count; ++label) {
-      if (background.stats.at<int>(label, cv::CC_STAT_AREA) >= std::max(1.0, options_.min_area * all)) order.push_back(label);
+      if (stats_.at<int>(label, cv::CC_STAT_AREA) >= std::max(1.0, options_.min_area * all)) order.push_back(label);
     }
     std::stable_sort(order.begin(), order.end(), [&](int a, int b) {
-      return background.stats.at<int>(a, cv::CC_STAT_AREA) > background.stats.at<int>(b, cv::CC_STAT_AREA);
+      return stats_.at<int>(a, cv::CC_STAT_AREA) > stats_.at<int>(b, cv::CC_STAT_AREA);
     });
     const Size frame = item.frame.size();
     const double display_pixels = static_cast<double>(frame.width) * frame.height / all;
     double moving = 0;
     for (const int label : order) {
-      const auto stat = [&](int which) { return background.stats.at<int>(label, which); };
+      const auto stat = [&](int which) { return stats_.at<int>(label, which); };
       const auto left = static_cast<float>(stat(cv::CC_STAT_LEFT)), top = static_cast<float>(stat(cv::CC_STAT_TOP));
       const Box box{left, top, left + static_cast<float>(stat(cv::CC_STAT_WIDTH)), top + static_cast<float>(stat(cv::CC_STAT_HEIGHT))};
       found.xyxy.push_back(clip(map_box(display_from_small, box), frame));
@@ -135,6 +135,8 @@ class Motion final : public DetectionAdapter {
 
   MotionOptions options_;
   std::shared_ptr<const Vocabulary> vocabulary_ = Vocabulary::of({"motion"});
+  // The buffers of one picture.
+  cv::Mat small_{}, changed_{}, moving_{}, labels_{}, stats_{}, centres_{};
   cv::Mat closing_ = cv::getStructuringElement(cv::MORPH_ELLIPSE, {5, 5});
 };
 

@@ -45,7 +45,7 @@ int Decoder::get_buffer(AVCodecContext* codec, AVFrame* frame, int flags) noexce
     return AVERROR(ENOMEM);
   }
   if (self.describing_) return AVERROR_EXIT;
-  return avcodec_default_get_buffer2(codec, frame, flags);
+  return self.buffers_.get(*codec, *frame, flags);
 }
 
 bool Decoder::describe(AVPacket& packet, AVCodecParameters& parameters, AVRational& rate) {

@@ -2,6 +2,7 @@
 /// One decoder: packets in, pictures out, none larger than allowed. One thread at a time.
 
 #include <support/ffmpeg/av.hpp>
+#include <support/ffmpeg/picture_buffers.hpp>
 
 #include <algorithm>
 #include <atomic>
@@ -66,6 +67,7 @@ class Decoder {
   std::int64_t last_pts_ = AV_NOPTS_VALUE, last_dts_ = AV_NOPTS_VALUE;  ///< of the picture given last
   bool in_order_ = true;                   ///< no timestamp of a picture was equal to or below the one before
   bool describing_ = false;                ///< no picture may get memory
+  PictureBuffers buffers_;
   CodecPtr codec_;                         ///< last: its threads use the members above
 };
 
