@@ -28,7 +28,7 @@ void bind_command(py::module_& module) {
   module.def("adapters", [] { return to_python(cli::adapters_value()); });
   module.def("doctor", [unlocked] { return to_python(unlocked([] { return cli::doctor_value(); })); });
   module.def(
-      "probe", [unlocked](const std::string& uri) { return to_python(unlocked([&] { return cli::probe_value(uri); })); }, py::arg("uri"));
+      "probe", [unlocked](const std::string& uri) { return to_python(unlocked([&] { return cli::probe_value(uri, check_signals); })); }, py::arg("uri"));
   module.def(
       "run_command",
       [](const std::vector<std::string>& arguments) { return cli::run(arguments, {.load_plugin = load_plugin, .poll = check_signals}); },

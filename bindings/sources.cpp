@@ -1,6 +1,8 @@
 // Source: built-in ones for Python, and Python's own for C++.
 #include <sources.hpp>
 
+#include <vidloom/core/waiting.hpp>
+
 namespace vidloom::bindings {
 namespace {
 
@@ -46,6 +48,7 @@ class PythonSource final : public Source {
 py::object read_native(NativeSource& self) {
   const ReadResult next = [&] {
     const NoGil released;
+    const WhileWaiting hook(check_signals);
     return self.source->read();
   }();
   if (const auto* frame = std::get_if<Frame>(&next)) return py::cast(*frame);
@@ -148,6 +151,7 @@ void bind_sources(py::module_& module) {
       .def("open",
            [](NativeSource& self) {
              const NoGil released;
+             const WhileWaiting hook(check_signals);
              SourceContext context{StreamId{0}, CpuGate::process(), nullptr};
              return self.source->open(context);
            })

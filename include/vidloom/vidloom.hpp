@@ -8,6 +8,7 @@
 #include <vidloom/core/time.hpp>
 #include <vidloom/core/value.hpp>
 #include <vidloom/core/version.hpp>
+#include <vidloom/core/waiting.hpp>
 #include <vidloom/imaging/image.hpp>
 #include <vidloom/imaging/image_spec.hpp>
 #include <vidloom/imaging/imaging_stats.hpp>

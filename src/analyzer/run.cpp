@@ -101,11 +101,15 @@ void Run::Impl::open() {
         board->nudge();
       });
     }
+    if (!context_.all_due) company_.emplace();
     wait_for_turn();
     control_->watch(source_.get());
     SourceContext source_context{.stream = stream_, .cpu = CpuGate::process()};
     opened_ = true;  // close() is legal from here on, also after a throw
-    info_ = source_->open(source_context);
+    info_ = [&] {
+      const WhileWaiting hook = ticking();
+      return source_->open(source_context);
+    }();
     if (!options_.stream.empty()) info_.stream = options_.stream;
     if (info_.stream.empty()) info_.stream = name_after(info_.uri);
     report_.stream = info_.stream;
@@ -192,6 +196,8 @@ void Run::Impl::open_sinks() {
 
 // ── the loop ────────────────────────────────────────────────────────────────────────────────────────────────
 
+WhileWaiting Run::Impl::ticking() { return WhileWaiting(options_.poll ? std::function<void()>([this] { tick(); }) : nullptr); }
+
 /// What the caller wants done now and then; its exceptions go through.
 void Run::Impl::tick() {
   if (!options_.poll) return;
@@ -271,6 +277,7 @@ void Run::Impl::read_one() {
   if (options_.max_frames > 0 && taken_ >= options_.max_frames) return end_reading("max_frames");
   ReadResult read = End{};
   try {
+    const WhileWaiting hook = ticking();
     read = source_->read();
   } catch (const Error& error) {
     if (control_->stopped()) return;  // step() sees to it
@@ -680,6 +687,7 @@ void Run::Impl::finish() {
   if (record_) context_.streams->leave(options_.stream, board_);
   else for (const auto& analysis : analyses_) analysis->forget(stream_);
   context_.ended(control_.get());
+  company_.reset();
   if (failure) std::rethrow_exception(failure);
 }
 

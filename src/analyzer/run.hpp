@@ -6,10 +6,12 @@
 /// deliver() (sinks, report, caller). Frames wait in `pending_`, which is bounded; reading stops while a job wants a credit.
 
 #include <analyzer/analysis.hpp>
+#include <analyzer/company.hpp>
 #include <analyzer/streams.hpp>
 #include <core/fork_guard.hpp>
 #include <core/watchdog.hpp>
 #include <imaging/counters.hpp>
+#include <vidloom/core/waiting.hpp>
 
 #include <atomic>
 #include <deque>
@@ -82,6 +84,7 @@ class Run::Impl {
   void load();
   void open_sinks();
   void tick();
+  WhileWaiting ticking();
   std::optional<FrameResult> step();
   void read_one();
   void admit(const Frame& frame);
@@ -114,6 +117,7 @@ class Run::Impl {
   const SteadyTime deadline_;  // of the call
   std::optional<std::stop_callback<std::function<void()>>> stopping_;
   std::optional<Watch> watch_;
+  std::optional<InCompany> company_;
 
   SourceInfo info_;
   Report report_;

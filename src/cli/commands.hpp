@@ -17,6 +17,6 @@ Value doctor_value();
 Value adapters_value();
 Value to_value(const AdapterDescription& adapter);
 /// What `vidloom probe --json` prints. Throws Error(source, decode).
-Value probe_value(const std::string& uri);
+Value probe_value(const std::string& uri, void (*poll)() = nullptr);
 
 }  // namespace vidloom::cli

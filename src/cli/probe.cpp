@@ -1,6 +1,7 @@
 #include <cli/commands.hpp>
 #include <cli/console.hpp>
 #include <imaging/plane_md5.hpp>
+#include <vidloom/core/waiting.hpp>
 #include <vidloom/source.hpp>
 
 #include <fmt/format.h>
@@ -25,8 +26,10 @@ constexpr std::string_view notes = R"(Opens the source, decodes its first pictur
 /// A source that closes itself.
 class Opened {
  public:
-  explicit Opened(const std::string& uri) : source_(open_source(uri)), uri_(redact(uri)) {
+  /// \param poll  null, or called while nothing comes; what it throws leaves the constructor or next().
+  Opened(const std::string& uri, void (*poll)()) : source_(open_source(uri)), uri_(redact(uri)), poll_(poll) {
     SourceContext context{.stream = StreamId{0}, .cpu = CpuGate::process(), .details = true};
+    const WhileWaiting hook(poll);
     info_ = source_->open(context);
     if (info_.uri.empty()) info_.uri = uri_;
   }
@@ -37,6 +40,7 @@ class Opened {
   const SourceInfo& info() const noexcept { return info_; }
   /// \return the next picture; nothing at the end. Throws Error(decode) when there was not a single one.
   std::optional<Frame> next() {
+    const WhileWaiting hook(poll_);
     for (;;) {
       ReadResult result = source_->read();
       if (auto* frame = std::get_if<Frame>(&result)) {
@@ -52,6 +56,7 @@ class Opened {
  private:
   const std::unique_ptr<Source> source_;
   const std::string uri_;
+  void (*const poll_)();
   SourceInfo info_;
   bool any_ = false;
 };
@@ -128,7 +133,7 @@ std::string frame_line(const Frame& frame, bool json) {
 
 int run(const Arguments& arguments, const Hooks& hooks) {
   const bool json = arguments.has("--json");
-  Opened source(arguments.positional().front());
+  Opened source(arguments.positional().front(), hooks.poll);
   std::optional<Frame> frame = source.next();
   if (!arguments.has("--frames")) {
     print(json ? value_of(source.info(), *frame).dump(2) + '\n' : readable(source.info(), *frame));
@@ -144,8 +149,8 @@ int run(const Arguments& arguments, const Hooks& hooks) {
 
 }  // namespace
 
-Value probe_value(const std::string& uri) {
-  Opened source(uri);
+Value probe_value(const std::string& uri, void (*poll)()) {
+  Opened source(uri, poll);
   const std::optional<Frame> first = source.next();
   return value_of(source.info(), *first);
 }

@@ -204,6 +204,51 @@ if __name__ == "__main__":
     assert (done.returncode, done.stdout.strip()) == (0, "fine"), done.stderr
 
 
+def test_opencv_used_before_a_fork_harms_no_child(python, vtest):
+    """OpenCV's thread pool does not survive a fork(): a new Analyzer in the child works all the same, time after time."""
+    script = """
+import os, signal, sys, time
+import vidloom as vl
+def analyses():
+    return {"people": vl.people(every=1.0), "motion": vl.motion(every=0.2)}
+def look(analyzer):
+    summary = {"people": 0, "motion": 0}
+    for frame in analyzer.analyze(sys.argv[1], end=2.0):
+        for name in frame:
+            summary[name] += len(frame[name])
+    return summary
+used = vl.Analyzer(analyses())
+seen = look(used)
+assert seen["people"] > 0 and seen["motion"] > 0, seen
+def child():
+    begun = time.monotonic()
+    try:
+        used.analyze_segment(sys.argv[1])
+    except vl.ForkedProcessError as error:
+        assert time.monotonic() - begun < 1 and "fork" in str(error), error
+    else:
+        return 2
+    del globals()["used"]
+    with vl.Analyzer(analyses()) as fresh:
+        return 0 if look(fresh) == seen else 3
+for _ in range(3):
+    pid = os.fork()
+    if pid == 0:
+        signal.alarm(20)  # a hang ends as SIGALRM
+        try:
+            os._exit(child())
+        except BaseException as error:
+            print(repr(error), file=sys.stderr)
+            os._exit(4)
+    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    assert code == 0, code
+assert look(used) == seen
+print("fine")
+"""
+    done = python(script, vtest, timeout=90)
+    assert (done.returncode, done.stdout.strip()) == (0, "fine"), done.stderr
+
+
 CELERY_APP = """
 import os, time
 from celery import Celery

@@ -83,7 +83,7 @@ int Demuxer::refuse_to_open(AVFormatContext* context, AVIOContext**, const char*
 }
 
 void Demuxer::throw_if_stopped() const {
-  if (stop_.is_set()) throw Error(Code::cancelled, path_ + ": reading was stopped");
+  if (stop_.is_set()) stop_.throw_reason(path_);
 }
 
 void Demuxer::open(bool all_programs) {

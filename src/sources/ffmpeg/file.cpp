@@ -339,7 +339,7 @@ ReadResult FileSource::next_waiting() {
 
 ReadResult FileSource::read() {
   if (!reader_.is_open() || !cpu_) throw Error(Code::config, path_ + ": read() before open()");
-  if (stop_.is_set()) throw Error(Code::cancelled, path_ + ": reading was stopped");
+  if (stop_.is_set()) stop_.throw_reason(path_);
   if (!waiting_.empty()) return next_waiting();
   if (displaced_ && !ended_) {
     go_back();

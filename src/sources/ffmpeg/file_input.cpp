@@ -1,5 +1,7 @@
 #include <sources/ffmpeg/file_input.hpp>
 
+#include <vidloom/core/waiting.hpp>
+
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -41,6 +43,32 @@ void WakeUp::clear() noexcept {
   std::uint64_t count = 0;
   [[maybe_unused]] const auto taken = ::read(event_.get(), &count, sizeof count);
   set_.store(false, std::memory_order_release);
+  thrown_ = nullptr;
+}
+
+int WakeUp::wait_for(int fd) const noexcept {
+  constexpr int milliseconds = 50;
+  const std::function<void()>* const call = WhileWaiting::current();
+  for (;;) {
+    pollfd waits[] = {{fd, POLLIN, 0}, {event_.get(), POLLIN, 0}};
+    const int ready = ::poll(waits, 2, call ? milliseconds : -1);
+    if (ready < 0 && errno != EINTR) return errno;
+    if (is_set()) return EINTR;
+    if (ready > 0 && waits[0].revents != 0) return 0;
+    if (!call) continue;
+    try {
+      (*call)();
+    } catch (...) {  // C code lies between here and whoever may catch it
+      thrown_ = std::current_exception();
+      set_.store(true, std::memory_order_release);
+      return EINTR;
+    }
+  }
+}
+
+void WakeUp::throw_reason(const std::string& path) const {
+  if (thrown_) std::rethrow_exception(thrown_);
+  throw Error(Code::cancelled, path + ": reading was stopped");
 }
 
 std::string path_of(const std::string& uri) {
@@ -97,12 +125,12 @@ int FileInput::read(void* opaque, std::uint8_t* to, int bytes) noexcept {
   for (;;) {
     if (self.stop_.is_set()) return AVERROR_EXIT;
     if (!self.seekable_) {
-      pollfd waits[] = {{self.file_.get(), POLLIN, 0}, {self.stop_.fd(), POLLIN, 0}};
-      if (::poll(waits, 2, -1) < 0 && errno != EINTR) {
-        self.failure_ = errno;
-        return AVERROR(errno);
+      const int failure = self.stop_.wait_for(self.file_.get());
+      if (failure == EINTR) continue;
+      if (failure != 0) {
+        self.failure_ = failure;
+        return AVERROR(failure);
       }
-      if (waits[0].revents == 0) continue;
     }
     const auto got = ::read(self.file_.get(), to, static_cast<std::size_t>(bytes));
     if (got > 0) return static_cast<int>(got);

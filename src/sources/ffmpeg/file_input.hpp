@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <exception>
 #include <memory>
 #include <string>
 
@@ -24,18 +25,24 @@ class Descriptor {
   int fd_;
 };
 
-/// Set once from any thread, wakes whoever polls fd(). Reset between uses.
+/// Set once from any thread, ends the wait of one reading thread. Reset between uses.
 class WakeUp {
  public:
   WakeUp();  ///< throws Error(source) when the process has no descriptor left
   void set() noexcept;
   void clear() noexcept;
   bool is_set() const noexcept { return set_.load(std::memory_order_acquire); }
-  int fd() const noexcept { return event_.get(); }
+
+  /// Blocks until `fd` has something to read or has ended, calling this thread's WhileWaiting meanwhile; when that throws, the
+  /// WakeUp is set. \return 0, or the errno of a failure; EINTR: it is set.
+  int wait_for(int fd) const noexcept;
+  /// Throws why it was set: Error(cancelled), or what WhileWaiting threw. \pre is_set()
+  [[noreturn]] void throw_reason(const std::string& path) const;
 
  private:
-  std::atomic<bool> set_{false};
+  mutable std::atomic<bool> set_{false};
   Descriptor event_;
+  mutable std::exception_ptr thrown_;  // the reading thread's alone
 };
 
 /// One thread reads; the WakeUp ends a read that waits (pipes and devices; a disk does not wait long).

@@ -126,7 +126,7 @@ av::FramePtr FrameReader::next(CpuGate& cpu, PacketPlan* plan) {
   if (decoder_ && fresh_ && decoder_threads_ != threads()) give_decoder_back();
   if (!decoder_) take_decoder(threads());
   for (;;) {
-    if (stop_.is_set()) throw Error(Code::cancelled, path_ + ": reading was stopped");
+    if (stop_.is_set()) stop_.throw_reason(path_);
     int code = 0;
     {
       const CpuGate::Pass turn(cpu);

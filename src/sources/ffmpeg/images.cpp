@@ -135,7 +135,7 @@ void ImagesSource::list_files() {
   if (error) throw Error(Code::source, path_ + ": the folder cannot be read: " + error.message());
   std::sort(names.begin(), names.end(), natural_less);
   for (const std::string& name : names) {
-    if (stop_.is_set()) throw Error(Code::cancelled, path_ + ": reading was stopped");
+    if (stop_.is_set()) stop_.throw_reason(path_);
     std::string file = (fs::path(path_) / name).string();
     // A file that cannot be read stays listed: its turn makes it an event with the reason.
     bool picture = true;
@@ -232,7 +232,7 @@ Frame ImagesSource::decode(const std::string& path, std::size_t index) {
 
 /// A picture, or an event in its place; nothing after the last one.
 std::optional<ReadResult> ImagesSource::next() {
-  if (stop_.is_set()) throw Error(Code::cancelled, path_ + ": reading was stopped");
+  if (stop_.is_set()) stop_.throw_reason(path_);
   if (index_ >= files_.size()) return std::nullopt;
   const std::size_t index = index_++;
   try {
@@ -246,7 +246,7 @@ std::optional<ReadResult> ImagesSource::next() {
 
 ReadResult ImagesSource::read() {
   if (!cpu_) throw Error(Code::config, path_ + ": read() before open()");
-  if (stop_.is_set()) throw Error(Code::cancelled, path_ + ": reading was stopped");
+  if (stop_.is_set()) stop_.throw_reason(path_);
   if (!waiting_.empty()) {
     ReadResult first = std::move(waiting_.front());
     waiting_.pop_front();
