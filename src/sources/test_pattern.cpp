@@ -82,20 +82,21 @@ struct Canvas {
 
 /// Where things are, by the size of the picture. All even, so that chroma edges fall on luma edges.
 struct Layout {
-  int cell;                        ///< side of a barcode cell
+  int cell;                        ///< side of a barcode cell; 0: the picture is too small for one
   int barcode_top;                 ///< the barcode is in the lower left corner
   int square, square_top, travel;  ///< the moving square goes from x = 0 to x = travel and back
-  int dot;                         ///< of the clock's glyphs
+  int dot;                         ///< of the clock's glyphs; 0: no room for it
 
   explicit Layout(Size size) {
     const auto even = [](int value) { return value & ~1; };
-    cell = std::max(4, even(std::min(size.height / 20, size.width / 40)));
+    const int largest = even(std::min(size.height / Barcode::rows, size.width / Barcode::columns));
+    cell = std::max(std::min(4, largest), even(std::min(size.height / 20, size.width / 40)));
     barcode_top = even(size.height - Barcode::rows * cell);
     square = std::max(8, even(size.height / 6));
     square_top = std::max(0, even((barcode_top - square) / 2));
     travel = std::max(2, size.width - square);
     const int room = size.width - Barcode::columns * cell;
-    dot = std::max(1, std::min(room / (clock_columns + 2), Barcode::rows * cell / 8));
+    dot = std::min(room / (clock_columns + 2), Barcode::rows * cell / 8);
   }
   static constexpr int clock_columns = 12 * 4;  // "00:00:12.345", each glyph with a column of space
 };
@@ -216,6 +217,7 @@ class TestPattern final : public Source {
       }
     }
 
+    if (at.dot == 0) return;
     const std::int64_t milliseconds = media_time.count() / 1'000'000;
     std::array<char, 32> text;
     const int length = std::snprintf(text.data(), text.size(), "%02lld:%02lld:%02lld.%03lld",
@@ -306,7 +308,7 @@ TestPatternOptions parse(std::string_view uri) {
 std::unique_ptr<Source> test_pattern(const TestPatternOptions& options) {
   const auto [width, height] = options.size;
   const std::string size = std::to_string(width) + "x" + std::to_string(height);
-  if (width < 160 || height < 32) throw bad("size", size, "160x32 or more");
+  if (width < 1 || height < 1) throw bad("size", size, "1x1 or more (the barcode needs 32x16)");
   if (static_cast<std::int64_t>(width) * height > most_pixels)
     throw bad("size", size, "at most " + std::to_string(most_pixels) + " pixels");
   const auto [num, den] = options.rate;

@@ -32,7 +32,7 @@ VIDLOOM_API Nanos from_seconds(double value);
 /// \return `pts * time_base`, rounded to the nearest nanosecond; 128-bit inside, saturates; 0 when `time_base.den` is 0.
 VIDLOOM_API Nanos from_pts(std::int64_t pts, Rational time_base) noexcept;
 
-/// Reads what a person types: "0.5" (seconds) or a number with ns, us, ms, s, min or h, such as "500ms" or "1.5min".
+/// Reads what a person types: "0.5" (seconds) or a number with ns, us, ms, s, min (or m) or h, such as "500ms" or "1.5min".
 /// \param field  named in the message of the Error(config) that a bad or negative text throws.
 VIDLOOM_API Nanos parse_duration(std::string_view text, std::string_view field);
 

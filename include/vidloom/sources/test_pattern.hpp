@@ -15,7 +15,7 @@ namespace vidloom {
 inline namespace v0 {
 
 struct TestPatternOptions {
-  Size size{640, 360};       ///< at least 160 x 32
+  Size size{640, 360};       ///< any; the barcode needs 32 x 16, and the clock 50 columns beside it
   Rational rate{25, 1};      ///< frames a second
   std::uint64_t frames = 250;
   Nanos start{0};            ///< media time of frame 0, rounded to a frame

@@ -57,6 +57,7 @@ TEST_CASE("durations read as people type them") {
   CHECK(parse_duration("500 ms", "every") == 500ms);
   CHECK(parse_duration("2s", "every") == 2s);
   CHECK(parse_duration("1.5min", "every") == 90s);
+  CHECK(parse_duration("1m", "every") == 60s);
   CHECK(parse_duration("250us", "every") == 250us);
   CHECK(parse_duration("40ns", "every") == 40ns);
   CHECK(parse_duration("2h", "every") == 2h);

@@ -162,7 +162,7 @@ TEST_CASE("interrupt ends this open(), close() makes the next one possible") {
 
 TEST_CASE("a wrong pattern is refused by field, value and fix") {
   const auto opening = [](const std::string& text) { return complaint([&] { open_source(text); }); };
-  CHECK(opening("test:size=100x100") == "config: test: size is 100x100; use 160x32 or more");
+  CHECK(opening("test:size=0x100") == "config: test: size is 0x100; use 1x1 or more (the barcode needs 32x16)");
   CHECK(opening("test:size=640") == "config: test: size is 640; use WIDTHxHEIGHT in pixels, such as 640x360");
   CHECK(opening("test:size=640x360x2").find("size is 640x360x2; use WIDTHxHEIGHT") != std::string::npos);
   CHECK(opening("test:size=60000x60000").find("at most 134217728 pixels") != std::string::npos);
@@ -180,10 +180,21 @@ TEST_CASE("a wrong pattern is refused by field, value and fix") {
 }
 
 TEST_CASE("the barcode is read at all sizes of picture, odd ones too") {
-  for (const std::string size : {"160x32", "161x33", "160x90", "641x361", "1280x720", "720x1280", "1920x1080", "4000x100"}) {
+  for (const std::string size : {"32x16", "33x17", "64x48", "100x100", "81x21", "160x32", "161x33", "160x90", "641x361", "1280x720", "720x1280", "1920x1080", "4000x100"}) {
     CAPTURE(size);
     Opened pattern("test:size=" + size + ",frames=3");
     for (std::uint32_t i = 0; i < 3; ++i) CHECK(read_barcode(grey_of_frame(*pattern.next())) == i);
+  }
+}
+
+TEST_CASE("pictures too small for a barcode are pictures all the same") {
+  for (const std::string size : {"1x1", "2x3", "16x16", "31x15", "1000x7", "3x500"}) {
+    CAPTURE(size);
+    Opened pattern("test:size=" + size + ",frames=2");
+    const auto first = pattern.next(), second = pattern.next();
+    REQUIRE(second);
+    CHECK(first->size() == pattern.info.size);
+    CHECK_FALSE(read_barcode(grey_of_frame(*first)));
   }
 }
 
