@@ -156,6 +156,27 @@ class PathSource final : public Source {
   bool interrupted_ = false;
 };
 
+/// A source of the user's: it need not know by which text it was named.
+class NamedSource final : public Source {
+ public:
+  NamedSource(std::unique_ptr<Source> inner, std::string uri) : inner_(std::move(inner)), uri_(std::move(uri)) {}
+  SourceInfo open(SourceContext& context) override {
+    SourceInfo info = inner_->open(context);
+    if (info.uri.empty()) info.uri = redact(uri_);
+    return info;
+  }
+  ReadResult read() override { return inner_->read(); }
+  void interrupt() noexcept override { inner_->interrupt(); }
+  void close() noexcept override { inner_->close(); }
+  void set_demand(std::span<const Demand> demands) noexcept override { inner_->set_demand(demands); }
+  void seek(Nanos media_time) override { inner_->seek(media_time); }
+  SourceStats stats() const noexcept override { return inner_->stats(); }
+
+ private:
+  const std::unique_ptr<Source> inner_;
+  const std::string uri_;
+};
+
 std::unique_ptr<Source> path_source(std::string path, const Value& options) {
   if (path.empty()) throw Error(Code::config, "the source is empty; name a file, a folder of pictures, or test:");
   check_path_options(options);
@@ -242,7 +263,7 @@ std::unique_ptr<Source> open_source(const std::string& uri, const Value& given) 
     options.set("uri", uri);
     std::unique_ptr<Source> made = factory(options);
     if (!made) throw Error(Code::source, "the factory of source " + in_quotes(scheme) + " made nothing");
-    return made;
+    return std::make_unique<NamedSource>(std::move(made), uri);
   }
   if (const std::string_view missing = reserved_scheme(scheme); !missing.empty()) throw_not_built(uri, missing);
   const std::vector<std::string> known = source_schemes();

@@ -146,7 +146,19 @@ TEST_CASE("a registered scheme gets the whole text and the options") {
   });
   CHECK(open_source("screen:1?x=2", Value::parse(R"({"fps": 3})")) != nullptr);
   CHECK(seen == Value::parse(R"({"fps": 3, "uri": "screen:1?x=2"})"));
-  CHECK(source_schemes() == std::vector<std::string>{"file", "lavfi", "screen", "test"});
+  register_source("nameless", [](const Value&) {
+    struct Nameless final : Source {
+      SourceInfo open(SourceContext&) override { return {.size = {4, 4}}; }
+      ReadResult read() override { return End{}; }
+      void interrupt() noexcept override {}
+      void close() noexcept override {}
+    };
+    return std::make_unique<Nameless>();
+  });
+  SourceContext context{.cpu = CpuGate::process()};
+  CHECK(open_source("nameless://7?token=secret")->open(context).uri == "nameless://7?token=***");
+  CHECK(open_source("screen:1")->open(context).uri.starts_with("test:"));  // its own word comes first
+  CHECK(source_schemes() == std::vector<std::string>{"file", "lavfi", "nameless", "screen", "test"});
   register_source("hollow", [](const Value&) -> std::unique_ptr<Source> { return nullptr; });
   CHECK(opening("hollow:") == "source: the factory of source 'hollow' made nothing");
 }
