@@ -2,6 +2,8 @@
 
 #include <core/sha256.hpp>
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 
@@ -29,8 +31,7 @@ void check_class(std::string_view column, std::size_t row, std::int32_t id, cons
 void check_confidence(std::string_view column, std::size_t row, float confidence) {
   constexpr float slack = 5e-5F;  // what a softmax in floats may go over; records round it away
   if (confidence < -slack || confidence > 1 + slack) {
-    refuse(std::string(column) + " " + std::to_string(row) + " is " + std::to_string(confidence) +
-           "; use 0 to 1, or NaN where there is none (raw_score takes any quantity)");
+    refuse(fmt::format("{} {} is {:g}; use 0 to 1, or NaN where there is none (raw_score takes any quantity)", column, row, confidence));
   }
 }
 

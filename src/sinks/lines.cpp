@@ -72,7 +72,8 @@ void add_labels(const Detections& found, std::vector<std::string>& parts) {
   for (std::size_t i = 0; i < std::min(found.labels.size(), shown); ++i) {
     const Detections::Label& label = found.labels[i];
     const float score = std::isnan(label.confidence) ? label.raw_score : label.confidence;
-    parts.push_back(fmt::format("{} {:.2f}", class_text(found, label.class_id), score));
+    const std::string name = class_text(found, label.class_id);
+    parts.push_back(std::isnan(score) ? name : fmt::format("{} {:.2f}", name, score));
   }
 }
 
@@ -92,7 +93,7 @@ std::string attribute_text(const Attribute& attribute) {
     std::string colours = "colors";
     for (std::size_t i = 0; i + 2 < numbers.size(); i += 3) {
       colours += " #";
-      for (std::size_t c = 0; c < 3; ++c) colours += fmt::format("{:02x}", static_cast<int>(std::clamp(numbers[i + c], 0.0, 255.0)));
+      for (std::size_t c = 0; c < 3; ++c) colours += fmt::format("{:02x}", static_cast<int>(std::clamp(std::isnan(numbers[i + c]) ? 0.0 : numbers[i + c], 0.0, 255.0)));
     }
     return colours;
   }

@@ -79,7 +79,7 @@ TEST_CASE("detections that do not fit together are refused by the name of the co
   CHECK(broken([](Detections& d) { d.mask_rle.pop_back(); }).find("mask_rle") != std::string::npos);
   CHECK(broken([](Detections& d) { d.polygon.pop_back(); }).find("polygon") != std::string::npos);
   CHECK(broken([](Detections& d) { d.polygon[1].pop_back(); }).find("polygon 1 has an odd number") != std::string::npos);
-  CHECK(broken([](Detections& d) { d.confidence[1] = 97; }).find("confidence 1 is 97.000000; use 0 to 1") != std::string::npos);
+  CHECK(broken([](Detections& d) { d.confidence[1] = 97; }).find("confidence 1 is 97; use 0 to 1") != std::string::npos);
   CHECK(broken([](Detections& d) { d.labels = {{.confidence = -1}}; }).find("confidence of label 0 is -1") != std::string::npos);
   CHECK(broken([](Detections& d) { d.confidence = {1.00001F, std::numeric_limits<float>::quiet_NaN()}; }) == "");
   CHECK(broken([](Detections& d) { d.class_id[1] = 2; }).find("class_id 1 is class 2 of a vocabulary of 2 names") != std::string::npos);

@@ -66,6 +66,18 @@ TEST_CASE("many scores are cut short, missing ones left out, degraded answers ma
   CHECK(to_line(frame) == " 100.00 s  people: 6 person (0.60, 0.50, 0.40, 0.30, 0.20, ...) (degraded)   hats: 1 person");
 }
 
+TEST_CASE("a label without a score is its name") {
+  FrameResult frame = at(2);
+  Detections found;
+  found.vocabulary = Vocabulary::of({"street", "day"});
+  constexpr float none = std::numeric_limits<float>::quiet_NaN();
+  found.labels = {{.class_id = 0, .confidence = none, .raw_score = none, .margin = none}, {.class_id = 1, .confidence = .5F, .raw_score = none, .margin = none}};
+  Outcome scene(std::move(found), {}, "scene");
+  scene.lists = {.detections = false, .labels = true};
+  frame.outcomes.emplace_back("scene", std::move(scene));
+  CHECK(to_line(frame) == "   2.00 s  scene: street, day 0.50");
+}
+
 TEST_CASE("text of a picture cannot steer the terminal") {
   FrameResult frame = at(0);
   frame.outcomes.emplace_back("text", Outcome(Error(Code::model, "bad\x1b[2Jmodel\r\n\xc2\x9b"), {}, "text"));
