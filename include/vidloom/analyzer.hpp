@@ -49,6 +49,9 @@ struct AnalysisSpec {
 
 /// Reads analyses.json (surface 2.4): comments allowed, paths relative to the file. Throws Error(config) naming the field.
 VIDLOOM_API std::vector<AnalysisSpec> load_analyses(const std::string& path);
+/// What stands under `analyses` in that file, for a program that changes it before analyses_from(): paths made absolute, the
+/// common `where` in each that has none. Throws Error(config) for what is wrong with the file; the analyses are not checked yet.
+VIDLOOM_API Value read_analyses(const std::string& path);
 /// The same from the inside of `analyses`: an object name -> {adapter, every, ...}. \param base  folder of relative paths.
 VIDLOOM_API std::vector<AnalysisSpec> analyses_from(const Value& analyses, const std::string& base = "");
 
@@ -93,7 +96,7 @@ class VIDLOOM_API Run {
 
 struct AnalyzerOptions {
   bool deterministic = false;  ///< batch 1, one worker: the same input gives the same bits
-  std::string device = "auto";
+  std::string device{};        ///< auto, cpu, cuda or cuda:N; "": VIDLOOM_DEVICE, else auto
 };
 
 class VIDLOOM_API Analyzer {

@@ -2,7 +2,10 @@
 #include <default_strategy.hpp>
 #include <vidloom/registry.hpp>
 
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <cstdlib>
 #include <set>
 
 namespace vidloom {
@@ -34,7 +37,7 @@ class OnePicture final : public Source {
 const std::vector<std::string> kinds{"object", "logo", "face", "motion", "text", "scene", "visual"};
 
 void check_share(float value, const std::string& field) {
-  if (!(value >= 0.0F && value <= 1.0F)) refuse(field + " is " + std::to_string(value) + "; use 0 to 1");
+  if (!(value >= 0.0F && value <= 1.0F)) refuse(fmt::format("{} is {:g}; use 0 to 1", field, value));
 }
 
 void check_spec(const AnalysisSpec& spec) {
@@ -79,11 +82,19 @@ void check_all(const std::vector<std::shared_ptr<Analysis>>& analyses) {
   }
 }
 
-void check_device(const std::string& device) {
+/// The option, else the environment, else "auto".
+std::string device_of(const AnalyzerOptions& options) {
+  if (!options.device.empty()) return options.device;
+  const char* const device = std::getenv("VIDLOOM_DEVICE");
+  return device == nullptr || *device == '\0' ? "auto" : device;
+}
+
+void check_device(const AnalyzerOptions& options) {
+  const std::string device = device_of(options), field = options.device.empty() ? "VIDLOOM_DEVICE" : "device";
   if (device == "auto" || device == "cpu") return;
   const bool cuda = device == "cuda" || (device.starts_with("cuda:") && device.size() > 5 && device.find_first_not_of("0123456789", 5) == std::string::npos);
-  if (cuda) throw Error(Code::not_built, "device is '" + device + "', but no adapter of this version runs on CUDA; use auto or cpu");
-  refuse("device is '" + device + "'; use auto, cpu or cuda[:N]");
+  if (cuda) throw Error(Code::not_built, field + " is '" + device + "', but no adapter of this version runs on CUDA; use auto or cpu");
+  refuse(field + " is '" + device + "'; use auto, cpu or cuda[:N]");
 }
 
 }  // namespace
@@ -91,7 +102,7 @@ void check_device(const std::string& device) {
 class Analyzer::Impl {
  public:
   Impl(std::vector<AnalysisSpec> specs, AnalyzerOptions options) : options_(std::move(options)) {
-    check_device(options_.device);
+    check_device(options_);
     for (auto& spec : specs) analyses_.push_back(make(std::move(spec)));
     check_all(analyses_);
   }

@@ -55,16 +55,32 @@ const std::string& text_of(const Value& value, const std::string& field) {
   return value.as_string();
 }
 
-std::shared_ptr<ExecutionStrategy> where_of(const Value& value, const std::string& field) {
-  if (value.is_null()) return nullptr;
+/// \return the type of place, mistakes refused also in places that this version does not have.
+std::string type_of_where(const Value& value, const std::string& field) {
   const std::string& type = text_of(value.is_object() ? value["type"] : value, value.is_object() ? field + ".type" : field);
-  for (const char* later : {"lan", "cloud", "failover"}) {
-    if (type == later) throw Error(Code::not_built, field + ": where '" + type + "' is not in this version; use {\"type\": \"local\"}");
-  }
-  if (type != "local") {
-    const std::string near = nearest(type, {"local", "lan", "cloud", "failover"});
+  const std::vector<std::string> known{"local", "lan", "cloud", "failover"};
+  if (std::find(known.begin(), known.end(), type) == known.end()) {
+    const std::string near = nearest(type, known);
     refuse(field + " is '" + type + "'; " + (near.empty() ? "use local" : "did you mean '" + near + "'?"));
   }
+  if (type != "lan" && type != "failover") return type;
+  const std::string list = type == "lan" ? "hosts" : "of";
+  const Value& members = value.is_object() ? value[list] : Value();
+  if (!members.is_array() || members.size() == 0) {
+    refuse(field + "." + list + " is missing; " + (type == "lan" ? R"(write "hosts": ["gpu1:8700"])" : R"(write "of": [{"type": "local"}])"));
+  }
+  for (std::size_t i = 0; i < members.size(); ++i) {
+    const std::string member = field + "." + list + "[" + std::to_string(i) + "]";
+    if (type == "lan") text_of(members.as_array()[i], member);
+    else type_of_where(members.as_array()[i], member);
+  }
+  return type;
+}
+
+std::shared_ptr<ExecutionStrategy> where_of(const Value& value, const std::string& field) {
+  if (value.is_null()) return nullptr;
+  const std::string type = type_of_where(value, field);
+  if (type != "local") throw Error(Code::not_built, field + ": where '" + type + "' is not in this version; use {\"type\": \"local\"}");
   if (!value.is_object() || value.size() == 1) return nullptr;
   for (const auto& [key, ignored] : value.as_object()) refuse_unknown(field + ".", key, {"type", "workers"});
   const Value& workers = value["workers"];
@@ -112,14 +128,14 @@ void refuse_misspelt(const std::string& field, const AdapterSpec& spec) {
   }
 }
 
-AnalysisSpec analysis_of(const std::string& name, const Value& value, const std::string& base, const Value& common_where) {
+AnalysisSpec analysis_of(const std::string& name, const Value& value, const std::string& base) {
   const std::string field = "analyses." + name;
   if (!value.is_object()) refuse(field + " is " + std::string(value.type_name()) + "; use an object such as {\"adapter\": \"people\"}");
   AnalysisSpec spec;
   spec.name = name;
   spec.adapter.adapter = name;
   Value options = Value::object();
-  Value where = common_where;
+  Value where;
   for (const auto& [key, given] : value.as_object()) {
     const std::string path = field + "." + key;
     const bool common = std::find(std::begin(common_keys), std::end(common_keys), key) != std::end(common_keys);
@@ -134,7 +150,7 @@ AnalysisSpec analysis_of(const std::string& name, const Value& value, const std:
     else if (key == "kind") spec.kind = text_of(given, path);
     else where = given;
   }
-  spec.where = where_of(where, value.find("where") != nullptr ? field + ".where" : "where");
+  spec.where = where_of(where, field + ".where");
   if (!base.empty()) make_absolute(options, base);
   if (options.size() > 0) spec.adapter.options = std::make_shared<const Value>(std::move(options));
   refuse_misspelt(field, spec.adapter);
@@ -142,18 +158,31 @@ AnalysisSpec analysis_of(const std::string& name, const Value& value, const std:
   return spec;
 }
 
-std::vector<AnalysisSpec> analyses_of(const Value& analyses, const std::string& base, const Value& where) {
-  if (!analyses.is_object()) refuse("analyses is " + std::string(analyses.type_name()) + "; use an object: name -> {\"adapter\": ...}");
-  std::vector<AnalysisSpec> specs;
-  for (const auto& [name, value] : analyses.as_object()) specs.push_back(analysis_of(name, value, base, where));
-  return specs;
+/// Files are copied, committed and mounted: what they say of a secret is where to find it.
+void refuse_secrets(const Value& value, const std::string& field) {
+  if (value.is_array()) {
+    for (std::size_t i = 0; i < value.size(); ++i) refuse_secrets(value.as_array()[i], field + "[" + std::to_string(i) + "]");
+  }
+  if (!value.is_object()) return;
+  for (const auto& [key, member] : value.as_object()) {
+    const std::string path = field + "." + key;
+    for (const char* secret : {"token", "password", "secret", "api_key"}) {
+      if (key == secret) refuse(path + " is a secret, which no file may hold; write \"" + key + "_env\": the name of the environment variable that does");
+    }
+    if (key == "where" || key == "of") refuse_secrets(member, path);
+  }
 }
 
 }  // namespace
 
-std::vector<AnalysisSpec> analyses_from(const Value& analyses, const std::string& base) { return analyses_of(analyses, base, Value()); }
+std::vector<AnalysisSpec> analyses_from(const Value& analyses, const std::string& base) {
+  if (!analyses.is_object()) refuse("analyses is " + std::string(analyses.type_name()) + "; use an object: name -> {\"adapter\": ...}");
+  std::vector<AnalysisSpec> specs;
+  for (const auto& [name, value] : analyses.as_object()) specs.push_back(analysis_of(name, value, base));
+  return specs;
+}
 
-std::vector<AnalysisSpec> load_analyses(const std::string& path) {
+Value read_analyses(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   std::error_code ignored;
   if (!file || fs::is_directory(path, ignored)) refuse(path + " cannot be read; give the path of an analyses.json");
@@ -163,10 +192,39 @@ std::vector<AnalysisSpec> load_analyses(const std::string& path) {
     if (!document.is_object()) refuse("the file holds " + std::string(document.type_name()) + "; use {\"version\": 1, \"analyses\": {...}}");
     for (const auto& [key, value] : document.as_object()) refuse_unknown("", key, {"version", "analyses", "where", "$schema"});
     const Value& version = document["version"];
-    if (!version.is_number() || version.as_real() != 1) refuse("version is " + version.dump() + "; write \"version\": 1");
-    if (document.find("analyses") == nullptr) refuse("analyses is missing; write \"analyses\": {\"people\": {\"every\": 0.5}}");
-    const fs::path folder = fs::absolute(path, ignored).parent_path();
-    return analyses_of(document["analyses"], folder.string(), document["where"]);
+    if (!version.is_number() || version.as_real() != 1) {
+      refuse("version is " + (version.is_null() ? "missing" : version.dump()) + "; write \"version\": 1");
+    }
+    const Value& found = document["analyses"];
+    if (!found.is_object() || found.size() == 0) {
+      refuse("analyses is " + (found.is_null() ? "missing" : found.is_object() ? "empty" : std::string(found.type_name())) +
+             "; write \"analyses\": {\"people\": {\"every\": 0.5}}");
+    }
+    const std::string folder = fs::absolute(path, ignored).parent_path().string();
+    const Value& where = document["where"];
+    if (!where.is_null()) {
+      type_of_where(where, "where");
+      refuse_secrets(where, "where");
+    }
+    Value analyses = found;
+    for (auto& [name, analysis] : analyses.as_object()) {
+      const std::string field = "analyses." + name;
+      if (!analysis.is_object()) refuse(field + " is " + std::string(analysis.type_name()) + "; use an object such as {\"adapter\": \"people\"}");
+      refuse_secrets(analysis, field);
+      make_absolute(analysis, folder);
+      if (!where.is_null() && (analysis.find("where") == nullptr || analysis.find("where")->is_null())) analysis.set("where", where);
+    }
+    return analyses;
+  } catch (const Error& error) {
+    if (error.code != Code::config) throw;
+    throw Error(Code::config, path + ": " + error.what());
+  }
+}
+
+std::vector<AnalysisSpec> load_analyses(const std::string& path) {
+  const Value analyses = read_analyses(path);
+  try {
+    return analyses_from(analyses);
   } catch (const Error& error) {
     if (error.code != Code::config) throw;
     throw Error(Code::config, path + ": " + error.what());

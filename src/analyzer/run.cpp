@@ -1,5 +1,6 @@
 #include <analyzer/run.hpp>
 
+#include <core/utf8.hpp>
 #include <frame_access.hpp>
 #include <vidloom/core/log.hpp>
 
@@ -111,7 +112,7 @@ void Run::Impl::open() {
       return source_->open(source_context);
     }();
     if (!options_.stream.empty()) info_.stream = options_.stream;
-    if (info_.stream.empty()) info_.stream = name_after(info_.uri);
+    if (info_.stream.empty()) info_.stream = valid_utf8(name_after(info_.uri));
     report_.stream = info_.stream;
     if (report_.segment && !report_.segment->duration) report_.segment->duration = info_.duration;
     load();
@@ -173,7 +174,8 @@ void Run::Impl::open_sinks() {
     demands.push_back(demand);
   }
   for (const auto& sink : options_.sinks) {
-    const SinkInfo wants = sink->info();
+    const SinkInfo& wants = wants_.emplace_back(sink->info());
+    sinks_want_each_ = sinks_want_each_ || wants.each;
     sinks_want_every_ = sinks_want_every_ || wants.every_frame;
     sinks_want_pixels_ = sinks_want_pixels_ || wants.pixels;
     if (wants.every_frame) demands.push_back({.pixels = wants.pixels ? Demand::Pixels::colour : Demand::Pixels::none});
@@ -215,6 +217,7 @@ std::optional<FrameResult> Run::Impl::next() {
     leave_lines();  // the caller may take its time now
     report_.elapsed = now() - began_;
     if (!result) finish();
+    if (!result && failure_) std::rethrow_exception(std::exchange(failure_, nullptr));
     return result;
   } catch (const Error& error) {
     reason_ = "error";
@@ -231,10 +234,14 @@ std::optional<FrameResult> Run::Impl::step() {
   for (;;) {
     take_answers();
     submit_ready();
+    if (sinks_want_each_) deliver_each();
     while (!pending_.empty() && pending_.front().complete()) {
       Pending pending = std::move(pending_.front());
       pending_.pop_front();
-      if (auto result = deliver(std::move(pending))) return result;
+      const bool was_event = pending.event.has_value();
+      auto result = deliver(std::move(pending));
+      if (was_event && sinks_want_each_) deliver_each();  // what waited behind it
+      if (result) return result;
     }
     tick();
     if (control_->stopped() && !drain_until_) {
@@ -285,6 +292,10 @@ void Run::Impl::read_one() {
     if (seen_ == 0) throw;
     log(LogLevel::warning, "analyzer", info_.stream + " ended early: " + error.what());
     return end_reading("error", error);
+  } catch (const std::exception& error) {  // the source's own kind: leaves as it is, behind the results that are under way
+    if (seen_ == 0) throw;
+    failure_ = std::current_exception();
+    return end_reading("error", Error(Code::source, info_.stream + " ended early: " + error.what()));
   }
   if (auto* frame = std::get_if<Frame>(&read)) {
     admit(*frame);
@@ -586,6 +597,25 @@ void Run::Impl::leave_lines() {
 
 // ── results ─────────────────────────────────────────────────────────────────────────────────────────────────
 
+/// To the sinks that wait for no other analysis: each answer alone, in the order of frames within its analysis.
+void Run::Impl::deliver_each() {
+  std::vector<bool> behind(analyses_.size());
+  for (Pending& pending : pending_) {
+    if (pending.event) return;  // what came after it stays after it
+    for (Slot& slot : pending.slots) {
+      if (slot.state != Slot::State::done) behind[slot.analysis] = true;
+      if (behind[slot.analysis] || std::exchange(slot.told, true)) continue;
+      FrameResult alone = pending.result;
+      alone.outcomes.emplace_back(analyses_[slot.analysis]->spec.name, *slot.outcome);
+      alone.analyzed_at = wall_now();
+      if (sinks_want_pixels_) alone.frame = pending.frame;
+      for (std::size_t i = 0; i < options_.sinks.size(); ++i) {
+        if (wants_[i].each) options_.sinks[i]->write(alone);
+      }
+    }
+  }
+}
+
 std::optional<FrameResult> Run::Impl::deliver(Pending pending) {
   if (pending.event) {
     for (const auto& sink : options_.sinks) sink->event(stream_, *pending.event);
@@ -598,8 +628,8 @@ std::optional<FrameResult> Run::Impl::deliver(Pending pending) {
   if (!options_.keep_frames && !sinks_want_pixels_) result.frame.reset();
   const bool was_due = !result.outcomes.empty();
   if (was_due) account(result);
-  for (const auto& sink : options_.sinks) {
-    if (was_due || sink->info().every_frame) sink->write(result);
+  for (std::size_t i = 0; i < options_.sinks.size(); ++i) {
+    if (was_due ? !wants_[i].each : wants_[i].every_frame) options_.sinks[i]->write(result);
   }
   if (!was_due) return std::nullopt;
   if (!options_.keep_frames) result.frame.reset();
@@ -692,6 +722,7 @@ void Run::Impl::finish() {
 }
 
 void Run::Impl::close() noexcept {
+  if (!closed_ && !pending_.empty() && reason_ != "error") reason_ = "stopped";  // read, yet not wanted any more
   try {
     finish();
   } catch (const std::exception& error) {

@@ -15,6 +15,7 @@
 
 #include <atomic>
 #include <deque>
+#include <exception>
 #include <functional>
 #include <optional>
 #include <stop_token>
@@ -70,6 +71,7 @@ class Run::Impl {
     SteadyTime since{};                 // wanted from then on, or handed over then
     std::vector<Box> regions{};
     std::optional<Outcome> outcome{};
+    bool told = false;                  // to the sinks that want each answer alone
   };
   struct Pending {
     std::uint64_t number = 0;
@@ -101,6 +103,7 @@ class Run::Impl {
   SteadyTime deadline_of(const Slot& slot) const;
   void leave_lines();
   std::optional<FrameResult> deliver(Pending pending);
+  void deliver_each();
   void account(const FrameResult& result);
   void finish();
   std::exception_ptr close_sinks() noexcept;
@@ -126,10 +129,12 @@ class Run::Impl {
   StreamId stream_ = StreamId{};
   std::shared_ptr<StreamRecord> record_;  // of a named stream
   std::size_t sinks_open_ = 0;
-  bool sinks_want_every_ = false, sinks_want_pixels_ = false;
+  std::vector<SinkInfo> wants_;  // of each sink
+  bool sinks_want_every_ = false, sinks_want_pixels_ = false, sinks_want_each_ = false;
 
   bool opened_ = false, reading_ = false, closed_ = false;
   std::string reason_ = "stopped";
+  std::exception_ptr failure_;             // of the source, no Error: thrown after the last result
   std::optional<SteadyTime> drain_until_;  // after stop(): how long answers under way are waited for
   SteadyTime last_tick_{};
 

@@ -36,7 +36,7 @@ std::string range_text(const OptionInfo& option) {
 }
 
 std::string describe(const AdapterDescription& adapter) {
-  std::string text = fmt::format("{} - {}\n", adapter.name, adapter.summary);
+  std::string text = adapter.summary.empty() ? adapter.name + '\n' : fmt::format("{} - {}\n", adapter.name, adapter.summary);
   if (!adapter.built) text += "not in this version of Vidloom\n";
   text += fmt::format("kind        {}\n", adapter.kind);
   if (!adapter.component.empty()) text += fmt::format("component   {}\n", adapter.component);

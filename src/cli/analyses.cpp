@@ -8,14 +8,9 @@
 #include <algorithm>
 #include <array>
 #include <cstdlib>
-#include <filesystem>
-#include <fstream>
-#include <iterator>
 
 namespace vidloom::cli {
 namespace {
-
-namespace fs = std::filesystem;
 
 [[noreturn]] void refuse(const std::string& message) { throw Error(Code::config, message); }
 
@@ -34,36 +29,6 @@ std::vector<std::string> names_in(const Value& analyses) {
   std::vector<std::string> names;
   for (const auto& [name, analysis] : analyses.as_object()) names.push_back(name);
   return names;
-}
-
-/// The inside of `analyses` of the file; its common `where` stands in each analysis that has none.
-Value read_config(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file || fs::is_directory(path)) refuse(fmt::format("--config {}: the file cannot be read; give an analyses.json", path));
-  const std::string text{std::istreambuf_iterator<char>(file), {}};
-  Value document;
-  try {
-    document = Value::parse(text, Value::Comments::allow);
-  } catch (const Error& error) {
-    refuse(fmt::format("{}: {}", path, error.what()));
-  }
-  if (!document.is_object()) refuse(fmt::format("{}: holds {}; use {{\"version\": 1, \"analyses\": {{...}}}}", path, document.type_name()));
-  for (const auto& [key, value] : document.as_object()) {
-    const std::vector<std::string> known{"version", "analyses", "where", "$schema"};
-    if (std::find(known.begin(), known.end(), key) == known.end()) {
-      refuse(fmt::format("{}: unknown key '{}'; {}", path, key, or_nearest(key, known)));
-    }
-  }
-  if (document["version"] != Value(1)) refuse(fmt::format("{}: version is {}; write \"version\": 1", path, document["version"].dump()));
-  if (!document["analyses"].is_object() || document["analyses"].size() == 0) {
-    refuse(fmt::format("{}: analyses is {}; write an object name -> {{\"adapter\": ...}}", path, document["analyses"].type_name()));
-  }
-  Value analyses = document["analyses"];
-  for (auto& [name, analysis] : analyses.as_object()) {
-    if (!analysis.is_object()) refuse(fmt::format("{}: analyses.{} is {}; use an object", path, name, analysis.type_name()));
-    if (const Value* where = document.find("where"); where != nullptr && analysis.find("where") == nullptr) analysis.set("where", *where);
-  }
-  return analyses;
 }
 
 /// Those that --detect names, in its order: of the file when there is one, else adapters with their defaults.
@@ -93,13 +58,9 @@ const OptionInfo* option_of(const AdapterDescription& adapter, std::string_view 
   return found == adapter.options.end() ? nullptr : &*found;
 }
 
-/// VALUE of NAME.OPTION=VALUE. JSON, else text; of a list, the parts between commas. A path is meant from here, not from the file.
-Value read_value(std::string_view text, std::string_view option, const OptionInfo* info, bool from_file, const std::string& field) {
-  if (info != nullptr && info->type == "text" && !text.starts_with('"')) {
-    std::error_code ignored;
-    if (from_file && fs::exists(text, ignored)) return Value(fs::absolute(text).string());
-    return Value(text);
-  }
+/// VALUE of NAME.OPTION=VALUE. JSON, else text; of a list, the parts between commas.
+Value read_value(std::string_view text, std::string_view option, const OptionInfo* info, const std::string& field) {
+  if (info != nullptr && info->type == "text" && !text.starts_with('"')) return Value(text);
   Value value;
   try {
     value = Value::parse(text);
@@ -118,7 +79,7 @@ Value read_value(std::string_view text, std::string_view option, const OptionInf
   return value;
 }
 
-void set_option(Value& analyses, const std::string& assignment, bool from_file) {
+void set_option(Value& analyses, const std::string& assignment) {
   const std::string shape =
       fmt::format("--set {}: use NAME.OPTION=VALUE, such as {}.every=0.5", assignment, analyses.as_object().front().first);
   const std::size_t equals = assignment.find('=');
@@ -130,12 +91,12 @@ void set_option(Value& analyses, const std::string& assignment, bool from_file) 
   Value* analysis = analyses.find(name);
   if (analysis == nullptr) refuse(fmt::format("--set {}: no analysis '{}'; {}", assignment, name, or_nearest(name, names_in(analyses))));
   const AdapterDescription adapter = adapter_description(adapter_of(analyses, name));
-  analysis->set(option, read_value(std::string_view(assignment).substr(equals + 1), option, option_of(adapter, option), from_file,
+  analysis->set(option, read_value(std::string_view(assignment).substr(equals + 1), option, option_of(adapter, option),
                                    fmt::format("--set {}.{}", name, option)));
 }
 
 /// --model and the like: legal where exactly one analysis has that option.
-void set_short(Value& analyses, const Arguments& arguments, std::string_view flag, const std::string& option, bool from_file) {
+void set_short(Value& analyses, const Arguments& arguments, std::string_view flag, const std::string& option) {
   const auto text = arguments.value(flag);
   if (!text) return;
   std::vector<std::string> having;
@@ -151,7 +112,7 @@ void set_short(Value& analyses, const Arguments& arguments, std::string_view fla
     refuse(fmt::format("{} {}: {} analyses have it ({}); say which with --set {}.{}={}", flag, *text, having.size(),
                        fmt::join(having, ", "), having.front(), option, *text));
   }
-  set_option(analyses, fmt::format("{}.{}={}", having.front(), option, *text), from_file);
+  set_option(analyses, fmt::format("{}.{}={}", having.front(), option, *text));
 }
 
 Value where_of(const std::string& text) {
@@ -179,8 +140,7 @@ std::vector<AnalysisSpec> analyses_of(const Arguments& arguments) {
   if (config.empty() && detect.empty()) {
     refuse("nothing to look for: say --detect people (see `vidloom adapters`) or --config analyses.json");
   }
-  Value analyses = picked(detect, config.empty() ? Value::object() : read_config(config), config);
-  const bool from_file = !config.empty();
+  Value analyses = picked(detect, config.empty() ? Value::object() : read_analyses(config), config);
   for (const auto& [name, analysis] : analyses.as_object()) adapter_description(adapter_of(analyses, name));  // unknown: refused here
   for (const std::string_view flag : {"--every", "--tolerance"}) {
     const auto text = arguments.value(flag);
@@ -188,16 +148,16 @@ std::vector<AnalysisSpec> analyses_of(const Arguments& arguments) {
     const double duration = seconds(parse_duration(*text, flag));
     for (auto& [name, analysis] : analyses.as_object()) analysis.set(flag.substr(2), duration);
   }
-  for (const std::string& assignment : arguments.values("--set")) set_option(analyses, assignment, from_file);
-  set_short(analyses, arguments, "--model", "model", from_file);
-  set_short(analyses, arguments, "--labels", "labels", from_file);
-  set_short(analyses, arguments, "--references", "references", from_file);
-  set_short(analyses, arguments, "--min-confidence", "min_confidence", from_file);
+  for (const std::string& assignment : arguments.values("--set")) set_option(analyses, assignment);
+  set_short(analyses, arguments, "--model", "model");
+  set_short(analyses, arguments, "--labels", "labels");
+  set_short(analyses, arguments, "--references", "references");
+  set_short(analyses, arguments, "--min-confidence", "min_confidence");
   if (const auto where = arguments.value("--where")) {
     const Value place = where_of(*where);
     for (auto& [name, analysis] : analyses.as_object()) analysis.set("where", place);
   }
-  return analyses_from(analyses, from_file ? fs::absolute(config).parent_path().string() : std::string{});
+  return analyses_from(analyses);
 }
 
 std::string device_of(const Arguments& arguments) {

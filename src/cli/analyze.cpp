@@ -19,6 +19,7 @@
 #include <condition_variable>
 #include <exception>
 #include <filesystem>
+#include <mutex>
 #include <set>
 #include <thread>
 
@@ -91,24 +92,36 @@ class Poll {
  public:
   Poll(void (*hook)(), std::stop_source stop) : hook_(hook), stop_(std::move(stop)) {}
   void operator()() {
-    if (hook_ == nullptr || thrown_) return;
+    if (hook_ == nullptr || interrupted()) return;
     try {
       hook_();
     } catch (const abi::__forced_unwind&) {
       throw;
     } catch (...) {
-      thrown_ = std::current_exception();
-      stop_.request_stop();
+      keep(std::current_exception());
     }
   }
-  bool interrupted() const noexcept { return thrown_ != nullptr; }
+  /// Also for what no C++ error is and a plugin let through. Any thread.
+  void keep(std::exception_ptr thrown) {
+    {
+      const std::lock_guard lock(mutex_);
+      if (!thrown_) thrown_ = std::move(thrown);
+    }
+    stop_.request_stop();
+  }
+  bool interrupted() const {
+    const std::lock_guard lock(mutex_);
+    return thrown_ != nullptr;
+  }
   void rethrow() const {
+    const std::lock_guard lock(mutex_);
     if (thrown_) std::rethrow_exception(thrown_);
   }
 
  private:
   void (*const hook_)();
   std::stop_source stop_;
+  mutable std::mutex mutex_;  // guards thrown_
   std::exception_ptr thrown_{};
 };
 
@@ -298,19 +311,31 @@ class Analysis {
         tick();
       };
     }
+    std::optional<Run> run;
+    const auto finished = [&] {
+      const SourceStats stats = run ? run->stats() : SourceStats{};
+      if (run) tally_.finished(index, run->report(), stats);
+      return stats;
+    };
     try {
-      Run run = analyzer_->start(stream.source, stream.options);
-      tally_.opened(index, length_of(run.info(), stream.options, duration_));
-      while (const auto result = run.next()) tally_.add(index, *result);
-      const SourceStats stats = run.stats();
-      tally_.finished(index, run.report(), stats);
-      if (stats.decoded + stats.skipped == 0 && !stop_.stop_requested()) throw Error(Code::decode, fmt::format("{} gave no picture", redact(stream.uri)));
+      run.emplace(analyzer_->start(stream.source, stream.options));
+      tally_.opened(index, length_of(run->info(), stream.options, duration_));
+      while (const auto result = run->next()) tally_.add(index, *result);
+      const SourceStats stats = finished();
+      if (stats.decoded + stats.skipped == 0 && !stop_.stop_requested()) {
+        throw Error(Code::decode, fmt::format("{} gave no picture", redact(stream.uri)));
+      }
     } catch (const Error& error) {
+      finished();
       fail(error);
     } catch (const abi::__forced_unwind&) {
       throw;
     } catch (const std::exception& error) {
+      finished();
       fail(Error(Code::internal, error.what()));
+    } catch (...) {
+      finished();
+      poll_.keep(std::current_exception());
     }
   }
 

@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdlib>
 #include <exception>
 #include <new>
 #include <span>
@@ -61,6 +62,9 @@ void load_plugins(const Arguments& arguments, const Hooks& hooks) {
                                              modules.front()));
   }
   for (const std::string& module : modules) hooks.load_plugin(module);
+  if (const char* named = std::getenv("VIDLOOM_PLUGINS"); named != nullptr && *named != '\0' && hooks.load_plugin == nullptr) {
+    log(LogLevel::warning, "cli", fmt::format("VIDLOOM_PLUGINS={} is passed over: only pip's vidloom command loads Python modules", named));
+  }
 }
 
 int dispatch(const std::vector<std::string>& words, const Hooks& hooks) {

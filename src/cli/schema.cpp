@@ -34,12 +34,17 @@ Value with_adapters(Value schema) {
   Value rules = Value::array();
   for (const AdapterDescription& adapter : adapters()) {
     if (adapter.any_option) continue;
-    Value options = Value::object();
-    for (const OptionInfo& option : adapter.options) options.set(option.name, type_of(option));
+    Value options = Value::object(), names = Value::array();
+    for (const auto& [key, ignored] : schema["$defs"]["analysis"]["properties"].as_object()) names.push_back(key);
+    for (const OptionInfo& option : adapter.options) {
+      options.set(option.name, type_of(option));
+      names.push_back(option.name);
+    }
     Value chosen = Value::object();
     chosen.set("required", Value::Array{"adapter"})
         .set("properties", Value::object().set("adapter", Value::object().set("const", adapter.name)));
-    rules.push_back(Value::object().set("if", chosen).set("then", Value::object().set("properties", options)));
+    Value rule = Value::object().set("properties", options).set("propertyNames", Value::object().set("enum", names));
+    rules.push_back(Value::object().set("if", chosen).set("then", rule));
   }
   schema.find("$defs")->find("analysis")->set("allOf", rules);
   return schema;

@@ -24,7 +24,7 @@ const std::string_view analyses_text = R"json({
   "$defs": {
     "duration": {"oneOf": [
       {"type": "number", "minimum": 0, "description": "seconds"},
-      {"type": "string", "pattern": "^[0-9]*\\.?[0-9]+(us|ms|s|min|h)?$", "examples": ["500ms", "2s"]}]},
+      {"type": "string", "pattern": "^[0-9]*\\.?[0-9]+(ns|us|ms|s|min|m|h)?$", "examples": ["500ms", "2s"]}]},
     "confidence": {"type": "number", "minimum": 0, "maximum": 1},
     "analysis": {
       "type": "object",

@@ -20,8 +20,8 @@ std::string_view schema_text(std::string_view name) {
   if (name == "analyses") return analyses_text;
   const std::vector<std::string> known{"result", "report", "analyses"};
   const std::string near = nearest(name, known);
-  throw Error(Code::config, "no schema '" + std::string(name) + "'" + (near.empty() ? "" : "; did you mean " + near + "?") +
-                                " The schemas are result, report and analyses.");
+  throw Error(Code::config, "no schema '" + std::string(name) + "'; " +
+                                (near.empty() ? "there are result, report and analyses" : "did you mean " + near + "?"));
 }
 
 }  // namespace v0

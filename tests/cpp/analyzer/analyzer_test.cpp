@@ -118,12 +118,13 @@ std::unique_ptr<Source> pattern(std::uint64_t frames, Nanos start = 0ns, Rationa
 /// Breaks or blocks where the test says so.
 class Troubled final : public Source {
  public:
-  enum class Trouble : std::uint8_t { none, at_once, after_three, block };
+  enum class Trouble : std::uint8_t { none, at_once, after_three, block, of_its_own };
   explicit Troubled(Trouble trouble) : trouble_(trouble), inner_(pattern(10)) {}
   SourceInfo open(SourceContext& context) override { return inner_->open(context); }
   ReadResult read() override {
     if (trouble_ == Trouble::at_once) throw Error(Code::decode, "not a video");
     if (trouble_ == Trouble::after_three && given_ == 3) throw Error(Code::decode, "the rest is damaged");
+    if (trouble_ == Trouble::of_its_own && given_ == 3) throw std::out_of_range("cable pulled");
     if (trouble_ == Trouble::block && given_ == 3) {
       std::unique_lock lock(mutex_);
       changed_.wait(lock, [this] { return interrupted_; });
@@ -148,11 +149,12 @@ class Troubled final : public Source {
   std::condition_variable changed_;
 };
 
-struct Recorder final : Sink {
+struct Recorder : Sink {
   SinkInfo wants{};
   std::size_t fail_at = std::numeric_limits<std::size_t>::max();
   std::vector<std::string> calls{};
   std::vector<std::size_t> outcomes{};
+  std::vector<std::string> told{};  // "name sequence" of each outcome
   Value ended{};
   SourceInfo opened{};
   bool pixels = true;
@@ -165,6 +167,7 @@ struct Recorder final : Sink {
   void write(const FrameResult& result) override {
     if (outcomes.size() == fail_at) throw Error(Code::output, "disk full");
     outcomes.push_back(result.outcomes.size());
+    for (const auto& one : result.outcomes) told.push_back(one.first + " " + std::to_string(result.info.sequence));
     pixels = pixels && result.frame.has_value();
     calls.emplace_back("write");
   }
@@ -417,6 +420,20 @@ TEST_CASE("a source that gives no picture throws; damage later keeps the results
   CHECK(report.status() == Report::Status::partial);
 }
 
+TEST_CASE("an exception of the source's own leaves as it is, behind the results that were read before it") {
+  Analyzer analyzer({{.name = "n", .adapter = numbering()}});
+  Troubled source(Troubled::Trouble::of_its_own);
+  auto sink = std::make_shared<Recorder>();
+  AnalyzeOptions options;
+  options.sinks = {sink};
+  int results = 0;
+  CHECK_THROWS_WITH_AS(analyzer.analyze(source, options, [&](const FrameResult&) { return ++results > 0; }), "cable pulled", std::out_of_range);
+  CHECK(results == 3);
+  CHECK(sink->outcomes.size() == 3);
+  CHECK(sink->ended["reason"].as_string() == "error");
+  CHECK(sink->calls.back() == "close");
+}
+
 TEST_CASE("the deadline of the call interrupts a source that blocks") {
   Analyzer analyzer({{.name = "n", .adapter = numbering()}});
   Troubled blocking(Troubled::Trouble::block);
@@ -537,6 +554,43 @@ TEST_CASE("sinks get the stream's start, results in order, events and the end") 
   CHECK(some->ended["frames"]["decoded"].as_integer() == 20);
   CHECK(some->ended["counts"]["n"]["ok"].as_integer() == 4);
   CHECK(some->ended["duration"].as_real() == doctest::Approx(2.0));
+}
+
+TEST_CASE("a sink that wants each answer alone waits for no slower analysis") {
+  Door door;
+  Analyzer analyzer({{.name = "slow", .adapter = own({.kind = "visual"}, [&door](const Item&) { return door.pass(), Detections{}; })},
+                     {.name = "n", .adapter = numbering()}});
+  struct Fast final : Recorder {
+    Door* door = nullptr;
+    void write(const FrameResult& result) override {
+      Recorder::write(result);
+      if (told.size() == 3) door->open();  // slow has answered nothing yet
+    }
+  };
+  auto each = std::make_shared<Fast>();
+  each->wants = {.each = true};
+  each->door = &door;
+  auto whole = std::make_shared<Recorder>();
+  AnalyzeOptions options;
+  options.sinks = {each, whole};
+  const auto source = pattern(3);
+  CHECK(analyzer.analyze(*source, options).due == 3);
+  CHECK(whole->told == std::vector<std::string>{"slow 0", "n 0", "slow 1", "n 1", "slow 2", "n 2"});
+  CHECK(each->told.size() == 6);
+  CHECK(std::vector<std::string>(each->told.begin(), each->told.begin() + 3) == std::vector<std::string>{"n 0", "n 1", "n 2"});
+  CHECK(std::vector<std::string>(each->told.begin() + 3, each->told.end()) == std::vector<std::string>{"slow 0", "slow 1", "slow 2"});
+  CHECK(each->outcomes == std::vector<std::size_t>(6, 1));
+  CHECK(each->calls.back() == "close");
+}
+
+TEST_CASE("work that its caller ended early says stopped, also where the source was read to its end") {
+  Analyzer analyzer({{.name = "n", .adapter = numbering()}});
+  auto sink = std::make_shared<Recorder>();
+  AnalyzeOptions options;
+  options.sinks = {sink};
+  const auto source = pattern(3);
+  CHECK(analyzer.analyze(*source, options, [](const FrameResult&) { return false; }).due == 1);
+  CHECK(sink->ended["reason"].as_string() == "stopped");
 }
 
 TEST_CASE("a sink that fails ends the run; the others are complete") {

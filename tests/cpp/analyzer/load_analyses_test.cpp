@@ -69,8 +69,36 @@ TEST_CASE("a mistake in analyses.json names the field and the fix") {
   CHECK(says(refusal(R"({"version": 1, "analyses": {"peeple": {}}})"), "people"));
   CHECK(says(refusal(R"({"version": 1, "analyses": {"people": {"where": {"type": "locl"}}}})"), "did you mean 'local'"));
   CHECK(says(refusal(R"({"version": 1, "analyses": {"people": {"where": {"type": "lan", "hosts": ["gpu1:8700"]}}}})", Code::not_built), "lan"));
+  CHECK(says(refusal(R"({"version": 1, "analyses": {}})"), "analyses is empty"));
+  CHECK(says(refusal(R"({"version": 1})"), "analyses is missing"));
+  CHECK(says(refusal(R"({"analyses": {"people": {}}})"), "version is missing"));
+  CHECK(says(refusal(R"({"version": 1, "analyses": {"people": {"where": {"type": "failover", "of": [{"type": "lam"}]}}}})"), "where.of[0] is 'lam'; did you mean 'lan'"));
+  CHECK(says(refusal(R"({"version": 1, "analyses": {"people": {"where": {"type": "lan"}}}})"), "where.hosts is missing"));
   CHECK(says(refusal("{"), "analyses.json"));
   CHECK_THROWS_AS(load_analyses("/nowhere/analyses.json"), Error);
+}
+
+TEST_CASE("a secret is refused wherever it stands, and its environment variable is not") {
+  const std::string lan = R"({"type": "lan", "hosts": ["gpu1:8700"], "token": "s3cret"})";
+  CHECK(says(refusal(R"({"version": 1, "analyses": {"people": {"where": )" + lan + "}}}"), "analyses.people.where.token is a secret"));
+  CHECK(says(refusal(R"({"version": 1, "analyses": {"people": {}}, "where": )" + lan + "}"), "write \"token_env\""));
+  CHECK(says(refusal(R"({"version": 1, "analyses": {"people": {"where": {"type": "failover", "of": [)" + lan + "]}}}}"), "where.of[0].token is a secret"));
+  CHECK(says(refusal(R"({"version": 1, "analyses": {"people": {"api_key": "s3cret"}}})"), "analyses.people.api_key is a secret"));
+  CHECK(says(refusal(R"({"version": 1, "analyses": {"people": {"where": {"type": "lan", "hosts": ["gpu1:8700"], "token_env": "T"}}}})", Code::not_built), "lan"));
+}
+
+TEST_CASE("what stands in the file is read as it is, with absolute paths and the common place") {
+  const test::Folder folder;
+  const std::string path = folder / "analyses.json";
+  std::ofstream(path) << R"({"version": 1, "analyses": {
+    "brands": {"adapter": "logos", "references": "brands", "every": "500ms"},
+    "people": {"where": {"type": "local", "workers": 3}}},
+    "where": {"type": "local", "workers": 2}})";
+  const Value analyses = read_analyses(path);  // logos is not in this version, and not asked for
+  CHECK(analyses["brands"]["references"].as_string() == folder / "brands");
+  CHECK(analyses["brands"]["every"].as_string() == "500ms");
+  CHECK(analyses["brands"]["where"]["workers"].as_integer() == 2);
+  CHECK(analyses["people"]["where"]["workers"].as_integer() == 3);
 }
 
 TEST_CASE("a common option spelled wrong is told by its nearest name") {
