@@ -40,9 +40,9 @@ py::dict spec_dicts(const std::vector<AnalysisSpec>& specs) {
 
 AnalyzeOptions options_from(const py::object& stream, const py::object& only, const py::object& deadline, const py::object& context) {
   AnalyzeOptions options;
-  if (!stream.is_none()) options.stream = py::cast<std::string>(py::str(stream));
+  if (!stream.is_none()) options.stream = text_from(py::str(stream));
   if (!only.is_none())
-    options.only = py::isinstance<py::str>(only) ? std::vector{only.cast<std::string>()} : only.cast<std::vector<std::string>>();
+    for (const py::handle name : only) options.only.push_back(text_from(name));
   options.deadline = duration_from(deadline, "deadline");
   options.context = context_from(context);
   options.poll = check_signals;
@@ -53,16 +53,10 @@ AnalyzeOptions options_from(const py::object& stream, const py::object& only, co
 template <class Work>
 auto waiting(Work work) {
   if constexpr (std::is_void_v<decltype(work())>) {
-    {
-      const NoGil released;
-      work();
-    }
+    unlocked(work);
     rethrow_kept();
   } else {
-    auto result = [&] {
-      const NoGil released;
-      return work();
-    }();
+    auto result = unlocked(work);
     rethrow_kept();
     return result;
   }
@@ -166,7 +160,7 @@ void bind_analyzer(py::module_& module) {
       .def_property_readonly("stats", &source_stats);
   py::class_<Analyzer, py::smart_holder>(module, "Analyzer", py::release_gil_before_calling_cpp_dtor())
       .def(py::init([](const py::dict& analyses, const std::string& device, bool deterministic) {
-             return std::make_unique<Analyzer>(analyses_from(from_python(analyses, "")), AnalyzerOptions{deterministic, device});
+             return std::make_unique<Analyzer>(analyses_from(from_python(analyses, "")), AnalyzerOptions{deterministic, device == "auto" ? "" : device});
            }),
            py::arg("analyses"), py::arg("device") = "auto", py::arg("deterministic") = false)
       .def("start", &start, py::arg("source"), py::kw_only(), py::arg("stream"), py::arg("only"), py::arg("deadline"), py::arg("context"),
@@ -190,7 +184,17 @@ void bind_analyzer(py::module_& module) {
       .def("close", [](Analyzer& self) { waiting([&] { self.close(); }); })
       .def("close_later", &close_later, "close() without waiting for an adapter that is in the middle of something.");
   module.def(
-      "load_analyses", [](const std::string& path) { return spec_dicts(load_analyses(path)); }, py::arg("path"));
+      "load_analyses",
+      [](const std::string& path) {
+        const Value given = read_analyses(path);
+        py::dict dicts = spec_dicts(load_analyses(path));
+        for (const auto& [name, analysis] : given.as_object())
+          if (const Value* where = analysis.find("where")) dicts[to_python_text(name)]["where"] = to_python(*where);
+        return dicts;
+      },
+      py::arg("path"), "Checked, durations as seconds.");
+  module.def(
+      "read_analyses", [](const std::string& path) { return to_python(read_analyses(path)); }, py::arg("path"), "As they stand there.");
   module.def(
       "local_health", [](const py::dict&) { return to_python(waiting([] { return local()->health(); })); }, py::arg("where"));
 }

@@ -21,18 +21,19 @@ void load_plugin(const std::string& module) {
 }  // namespace
 
 void bind_command(py::module_& module) {
-  const auto unlocked = [](auto work) {
-    const NoGil released;
-    return work();
-  };
   module.def("adapters", [] { return to_python(cli::adapters_value()); });
-  module.def("doctor", [unlocked] { return to_python(unlocked([] { return cli::doctor_value(); })); });
+  module.def("doctor", [] { return to_python(unlocked([] { return cli::doctor_value(); })); });
   module.def(
-      "probe", [unlocked](const std::string& uri) { return to_python(unlocked([&] { return cli::probe_value(uri, check_signals); })); }, py::arg("uri"));
+      "probe", [](const std::string& uri) { return to_python(unlocked([&] { return cli::probe_value(uri, check_signals); })); }, py::arg("uri"));
   module.def(
       "run_command",
-      [](const std::vector<std::string>& arguments) { return cli::run(arguments, {.load_plugin = load_plugin, .poll = check_signals}); },
-      py::arg("arguments"), py::call_guard<NoGil>(), "Runs one command line; returns the exit code.");
+      [](const std::vector<std::string>& arguments) {
+        inside_command = true;
+        const int code = unlocked([&] { return cli::run(arguments, {.load_plugin = load_plugin, .poll = check_signals}); });
+        inside_command = false;
+        return code;
+      },
+      py::arg("arguments"), "Runs one command line; returns the exit code.");
 }
 
 }  // namespace vidloom::bindings

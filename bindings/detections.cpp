@@ -5,7 +5,7 @@
 namespace vidloom::bindings {
 namespace {
 
-std::string shape_of(const py::array& array) { return py::cast<std::string>(py::str(py::object(array.attr("shape")))); }
+std::string shape_of(const py::array& array) { return text_from(py::str(py::object(array.attr("shape")))); }
 
 template <class T>
 std::vector<T> column_from(py::handle object, std::size_t size, const char* name) {
@@ -14,7 +14,7 @@ std::vector<T> column_from(py::handle object, std::size_t size, const char* name
   if (!array || array.ndim() != 1) {
     PyErr_Clear();
     throw Error(Code::config,
-                std::string("Detections.") + name + " is " + py::cast<std::string>(py::repr(object)) + "; use one number per box");
+                std::string("Detections.") + name + " is " + text_from(py::repr(object)) + "; use one number per box");
   }
   if (static_cast<std::size_t>(array.size()) != size)
     throw Error(Code::config, std::string("Detections.") + name + " has " + std::to_string(array.size()) + " entries for " +
@@ -59,7 +59,7 @@ void read_classes(Detections& result, py::handle class_id, py::handle class_name
   if (class_name.is_none()) return;
   std::size_t i = 0;
   std::vector<std::string> texts;
-  for (const py::handle name : class_name) texts.push_back(py::cast<std::string>(py::str(name)));
+  for (const py::handle name : class_name) texts.push_back(text_from(py::str(name)));
   if (py::isinstance<py::str>(class_name) || texts.size() != result.size())
     throw Error(Code::config, "Detections.class_name has " + std::to_string(texts.size()) + " entries for " +
                                   std::to_string(result.size()) + " boxes; use one per box, or None");
@@ -74,15 +74,15 @@ void read_labels(Detections& result, py::handle labels, NameTable& names) {
   for (const py::handle entry : labels) {
     LabelRow label;
     if (py::isinstance<py::str>(entry))
-      label.class_name = entry.cast<std::string>();
+      label.class_name = text_from(entry);
     else if (py::isinstance<LabelRow>(entry))
       label = entry.cast<LabelRow>();
     else if (py::isinstance<py::tuple>(entry) && py::len(entry) == 2) {
       const auto pair = entry.cast<py::tuple>();
-      label.class_name = py::cast<std::string>(py::str(py::object(pair[0])));
+      label.class_name = text_from(py::str(py::object(pair[0])));
       label.confidence = number(pair[1]);
     } else
-      throw Error(Code::config, "a label is " + py::cast<std::string>(py::repr(entry)) + "; use vl.Label, (name, confidence) or a name");
+      throw Error(Code::config, "a label is " + text_from(py::repr(entry)) + "; use vl.Label, (name, confidence) or a name");
     if (label.class_id < 0)
       label.class_id = names.id_of(label.class_name);
     else if (!label.class_name.empty())
@@ -93,7 +93,7 @@ void read_labels(Detections& result, py::handle labels, NameTable& names) {
 
 void read_attributes(Detections& result, const py::dict& attributes) {
   for (const auto& [key, member] : attributes) {
-    const auto name = py::cast<std::string>(py::str(key));
+    const auto name = text_from(py::str(key));
     Attribute attribute{name, 0.0, {}, 0};
     const Value value = from_python(member, "attribute '" + name + "'");
     if (value.is_string())
@@ -132,7 +132,7 @@ Detections make_detections(const py::object& xyxy, const py::object& confidence,
     const bool one_box = array && array.ndim() == 1 && array.size() == 4;
     if (!array || (array.size() > 0 && !one_box && (array.ndim() != 2 || array.shape(1) != 4))) {
       PyErr_Clear();
-      throw Error(Code::config, "Detections.xyxy has shape " + (array ? shape_of(array) : py::cast<std::string>(py::repr(xyxy))) +
+      throw Error(Code::config, "Detections.xyxy has shape " + (array ? shape_of(array) : text_from(py::repr(xyxy))) +
                                     "; use (N, 4): x1, y1, x2, y2 in display pixels");
     }
     const float* from = array.data();
@@ -156,7 +156,7 @@ Detections make_detections(const py::object& xyxy, const py::object& confidence,
       if (!array || array.size() % 2 != 0) {
         PyErr_Clear();
         throw Error(Code::config,
-                    "Detections.polygon holds " + py::cast<std::string>(py::repr(points)) + "; use (K, 2) points in display pixels");
+                    "Detections.polygon holds " + text_from(py::repr(points)) + "; use (K, 2) points in display pixels");
       }
       result.polygon.emplace_back(array.data(), array.data() + array.size());
     }
@@ -165,7 +165,7 @@ Detections make_detections(const py::object& xyxy, const py::object& confidence,
                                     " boxes; use one per box, or None");
   }
   if (!text.is_none()) {
-    for (const py::handle entry : text) result.text.push_back(entry.is_none() ? "" : py::cast<std::string>(py::str(entry)));
+    for (const py::handle entry : text) result.text.push_back(entry.is_none() ? "" : text_from(py::str(entry)));
     if (result.text.size() != size)
       throw Error(Code::config, "Detections.text has " + std::to_string(result.text.size()) + " entries for " + std::to_string(size) +
                                     " boxes; use one per box, or None");
@@ -174,7 +174,7 @@ Detections make_detections(const py::object& xyxy, const py::object& confidence,
     const auto array = py::array_t<float, py::array::c_style | py::array::forcecast>::ensure(embedding);
     if (!array || array.ndim() < 1 || array.ndim() > 2) {
       PyErr_Clear();
-      throw Error(Code::config, "Detections.embedding is " + py::cast<std::string>(py::repr(embedding)) +
+      throw Error(Code::config, "Detections.embedding is " + text_from(py::repr(embedding)) +
                                     "; use (D,) for the picture or (N, D) for the boxes");
     }
     if (array.ndim() == 2 && static_cast<std::size_t>(array.shape(0)) != size)
@@ -240,7 +240,21 @@ void bind_rows(py::module_& module) {
       .def("__repr__", [](const py::object& self) {
         return py::str("Detection(class_name={!r}, confidence={}, xyxy={})")
             .format(self.attr("class_name"), self.attr("confidence"), self.attr("xyxy"));
-      });
+      })
+      .def(py::pickle(
+          [](const DetectionRow& s) {
+            return py::make_tuple(box_tuple(s.xyxy), s.xyxyn ? py::object(box_tuple(*s.xyxyn)) : py::none(), s.class_id, s.class_name,
+                                  s.confidence, s.raw_score, s.tracker_id, s.text, s.polygon);
+          },
+          [](const py::tuple& s) {
+            const auto box = [](const py::handle corners) {
+              const auto [x1, y1, x2, y2] = corners.cast<std::tuple<float, float, float, float>>();
+              return Box{x1, y1, x2, y2};
+            };
+            return DetectionRow{box(s[0]), s[1].is_none() ? std::nullopt : std::optional(box(s[1])), s[2].cast<std::int32_t>(),
+                                s[3].cast<std::string>(), s[4].cast<float>(), s[5].cast<float>(), s[6].cast<std::optional<std::int32_t>>(),
+                                s[7].cast<std::optional<std::string>>(), s[8]};
+          }));
 }
 
 }  // namespace

@@ -34,7 +34,7 @@ std::string format_name(ImageSpec::Format format) {
   return format == ImageSpec::Format::rgb8 ? "rgb" : format == ImageSpec::Format::bgr8 ? "bgr" : "gray";
 }
 
-std::string shape_text(const py::array& array) { return py::cast<std::string>(py::str(py::object(array.attr("shape")))); }
+std::string shape_text(const py::array& array) { return text_from(py::str(py::object(array.attr("shape")))); }
 
 FrameTime time_from(py::handle pts, py::handle time_base) {
   FrameTime time;
@@ -54,7 +54,7 @@ Frame frame_from_array(const py::object& object, const std::string& format_text,
                                   "; use a uint8 array of shape (height, width, 3) or (height, width)");
   }
   if (!array.dtype().is(py::dtype::of<std::uint8_t>()))
-    throw Error(Code::config, "a picture has dtype " + py::cast<std::string>(py::str(py::object(array.dtype()))) + "; use uint8, 0 to 255");
+    throw Error(Code::config, "a picture has dtype " + text_from(py::str(py::object(array.dtype()))) + "; use uint8, 0 to 255");
   const bool gray = array.ndim() == 2 || (array.ndim() == 3 && array.shape(2) == 1);
   if ((!gray && (array.ndim() != 3 || array.shape(2) != 3)) || array.size() == 0)
     throw Error(Code::config, "a picture has shape " + shape_text(array) + "; use (height, width, 3) or, for gray, (height, width)");

@@ -27,7 +27,7 @@ std::optional<Nanos> nanos_from(py::handle object) {
 
 py::object state_of(const std::optional<SegmentRef>& segment) {
   if (!segment) return py::none();
-  return py::make_tuple(segment->uri, segment->sequence, nanos_or_none(segment->duration));
+  return py::make_tuple(to_python_text(segment->uri), segment->sequence, nanos_or_none(segment->duration));
 }
 
 std::optional<SegmentRef> segment_from_state(py::handle state) {
@@ -72,20 +72,25 @@ Detections detections_from_state(const py::tuple& s) {
   return d;
 }
 
+py::tuple state_of(const Trace& t) {
+  return py::make_tuple(t.where, t.endpoint, t.model_sha256, t.attempts, t.queued.count(), t.ran.count());
+}
+
+Trace trace_from_state(const py::tuple& t) {
+  return {t[0].cast<std::string>(), t[1].cast<std::string>(),         t[2].cast<std::string>(),
+          t[3].cast<int>(),         Nanos{t[4].cast<std::int64_t>()}, Nanos{t[5].cast<std::int64_t>()}};
+}
+
 py::tuple state_of(const Outcome& o) {
-  const Trace& t = o.trace();
   const auto& l = o.lists;
-  return py::make_tuple(static_cast<int>(o.status()), o.kind(),
-                        py::make_tuple(t.where, t.endpoint, t.model_sha256, t.attempts, t.queued.count(), t.ran.count()),
+  return py::make_tuple(static_cast<int>(o.status()), o.kind(), state_of(o.trace()),
                         py::make_tuple(l.detections, l.labels, l.attributes, l.embedding),
                         o.answered() ? py::object(state_of(o.detections())) : to_python(o.error()));
 }
 
 Outcome outcome_from_state(const py::tuple& s) {
-  const auto t = s[2].cast<py::tuple>();
   const auto l = s[3].cast<py::tuple>();
-  const Trace trace{t[0].cast<std::string>(), t[1].cast<std::string>(),         t[2].cast<std::string>(),
-                    t[3].cast<int>(),         Nanos{t[4].cast<std::int64_t>()}, Nanos{t[5].cast<std::int64_t>()}};
+  const Trace trace = trace_from_state(s[2].cast<py::tuple>());
   const auto status = static_cast<Outcome::Status>(s[0].cast<int>());
   const auto kind = s[1].cast<std::string>();
   Outcome outcome = py::isinstance<py::tuple>(s[4]) ? Outcome(detections_from_state(s[4].cast<py::tuple>()), trace, kind, status)

@@ -21,12 +21,28 @@ Code code_from(const std::string& word) {
 
 }  // namespace
 
+std::atomic<bool> inside_command{false};
+
 Held::Held(py::object object)
     : object_(object.release().ptr(), [](PyObject* kept) noexcept {
         if (!kept || !Py_IsInitialized()) return;  // ended: the memory is the process's
         const Gil gil;
         Py_DECREF(kept);
       }) {}
+
+std::string text_from(py::handle object) {
+  const auto text = py::reinterpret_steal<py::object>(PyObject_Str(object.ptr()));
+  if (!text) throw py::error_already_set();
+  const auto bytes = py::reinterpret_steal<py::object>(PyUnicode_AsEncodedString(text.ptr(), "utf-8", "replace"));
+  if (!bytes) throw py::error_already_set();
+  return bytes.cast<std::string>();
+}
+
+py::str to_python_text(std::string_view text) {
+  PyObject* const decoded = PyUnicode_DecodeUTF8(text.data(), static_cast<Py_ssize_t>(text.size()), "replace");
+  if (!decoded) throw py::error_already_set();
+  return py::reinterpret_steal<py::str>(decoded);
+}
 
 py::object to_python(const Value& value) {
   switch (value.type()) {
@@ -39,7 +55,7 @@ py::object to_python(const Value& value) {
     case Value::Type::real:
       return py::float_(value.as_real());
     case Value::Type::string:
-      return py::str(value.as_string());
+      return to_python_text(value.as_string());
     case Value::Type::array: {
       py::list list;
       for (const Value& element : value.as_array()) list.append(to_python(element));
@@ -47,7 +63,7 @@ py::object to_python(const Value& value) {
     }
     case Value::Type::object: {
       py::dict dict;
-      for (const auto& [key, member] : value.as_object()) dict[py::str(key)] = to_python(member);
+      for (const auto& [key, member] : value.as_object()) dict[to_python_text(key)] = to_python(member);
       return dict;
     }
   }
@@ -60,18 +76,18 @@ Value from_python(py::handle object, const std::string& field) {
   if (py::isinstance<py::int_>(object)) {
     int overflow = 0;
     const long long number = PyLong_AsLongLongAndOverflow(object.ptr(), &overflow);
-    if (overflow) throw Error(Code::config, field + " is " + py::cast<std::string>(py::str(object)) + "; use a 64-bit integer");
+    if (overflow) throw Error(Code::config, field + " is " + text_from(py::str(object)) + "; use a 64-bit integer");
     return Value(static_cast<std::int64_t>(number));
   }
   if (py::isinstance<py::float_>(object)) return Value(object.cast<double>());
-  if (py::isinstance<py::str>(object)) return Value(object.cast<std::string>());
+  if (py::isinstance<py::str>(object)) return Value(text_from(object));
   if (PyMapping_Check(object.ptr()) && py::hasattr(object, "items")) {
     Value result = Value::object();
     for (const py::handle item : object.attr("items")()) {
       const auto pair = py::cast<py::tuple>(item);
       if (!py::isinstance<py::str>(pair[0]))
-        throw Error(Code::config, field + " has the key " + py::cast<std::string>(py::repr(pair[0])) + "; keys are texts");
-      const auto key = py::cast<std::string>(pair[0]);
+        throw Error(Code::config, field + " has the key " + text_from(py::repr(pair[0])) + "; keys are texts");
+      const auto key = text_from(pair[0]);
       result.set(key, from_python(pair[1], field.empty() ? key : field + "." + key));
     }
     return result;
@@ -82,7 +98,7 @@ Value from_python(py::handle object, const std::string& field) {
     for (const py::handle element : object) result.push_back(from_python(element, field + "[" + std::to_string(index++) + "]"));
     return result;
   }
-  if (py::hasattr(object, "__fspath__")) return Value(py::cast<std::string>(py::module_::import("os").attr("fspath")(object)));
+  if (py::hasattr(object, "__fspath__")) return Value(text_from(py::module_::import("os").attr("fspath")(object)));
   if (py::hasattr(object, "tolist")) return from_python(object.attr("tolist")(), field);  // NumPy scalars and arrays
   throw Error(Code::config, (field.empty() ? std::string("a value") : field) + " is of type " + type_name(object) +
                                 "; use None, bool, int, float, str, list or dict");
@@ -99,13 +115,13 @@ std::shared_ptr<const Value> context_from(py::handle object) {
 
 py::object to_python(const Error& error) {
   const py::object retry_after = error.retry_after > Nanos{0} ? py::object(py::float_(seconds(error.retry_after))) : py::none();
-  return errors().attr("from_code")(std::string(to_string(error.code)), std::string(error.what()), error.retryable, retry_after);
+  return errors().attr("from_code")(std::string(to_string(error.code)), to_python_text(error.what()), error.retryable, retry_after);
 }
 
 bool is_vidloom_error(py::handle exception) { return py::isinstance(exception, errors().attr("Error")); }
 
 Error error_from(py::handle exception, Code code, const std::string& where) {
-  std::string text = py::cast<std::string>(py::str(exception));
+  std::string text = text_from(py::str(exception));
   if (is_vidloom_error(exception)) {
     const py::object retry_after = exception.attr("retry_after");
     const Nanos wait = retry_after.is_none() ? Nanos{0} : from_seconds(retry_after.cast<double>());
@@ -113,6 +129,11 @@ Error error_from(py::handle exception, Code code, const std::string& where) {
   }
   text = type_name(exception) + (text.empty() ? "" : ": " + text);
   return {code, where.empty() ? text : where + ": " + text};
+}
+
+bool interrupts(const py::error_already_set& error) {
+  if (!error.matches(PyExc_Exception)) return true;
+  return py::module_::import("vidloom._sources").attr("raised_by_signal_handler")(error.value()).cast<bool>();
 }
 
 void keep_for_later(py::error_already_set error) noexcept { kept_error.emplace(std::move(error)); }
@@ -152,10 +173,10 @@ Nanos duration_from(py::handle object, const char* field) {
   try {
     value = py::cast<double>(py::float_(py::reinterpret_borrow<py::object>(object)));
   } catch (const py::error_already_set&) {
-    throw Error(Code::config, std::string(field) + " is " + py::cast<std::string>(py::repr(object)) + "; use a number of seconds");
+    throw Error(Code::config, std::string(field) + " is " + text_from(py::repr(object)) + "; use a number of seconds");
   }
   if (!std::isfinite(value) || value < 0)
-    throw Error(Code::config, std::string(field) + " is " + py::cast<std::string>(py::repr(object)) + "; use seconds, 0 or more");
+    throw Error(Code::config, std::string(field) + " is " + text_from(py::repr(object)) + "; use seconds, 0 or more");
   return from_seconds(value);
 }
 
@@ -181,7 +202,7 @@ Rational rational_from(py::handle object, const char* field) {
     if (pair.first > 0 && pair.second > 0) return {pair.first, pair.second};
   } catch (const std::exception&) {
   }
-  throw Error(Code::config, std::string(field) + " is " + py::cast<std::string>(py::repr(object)) +
+  throw Error(Code::config, std::string(field) + " is " + text_from(py::repr(object)) +
                                 "; use (numerator, denominator), both above 0, or a Fraction");
 }
 
@@ -194,7 +215,7 @@ Size size_from(py::handle object, const char* field) {
   } catch (const std::exception&) {
   }
   throw Error(Code::config,
-              std::string(field) + " is " + py::cast<std::string>(py::repr(object)) + "; use (width, height) in pixels, both above 0");
+              std::string(field) + " is " + text_from(py::repr(object)) + "; use (width, height) in pixels, both above 0");
 }
 
 }  // namespace vidloom::bindings

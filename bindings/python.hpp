@@ -6,9 +6,11 @@
 #include <gil.hpp>
 
 #include <array>
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include <vidloom/vidloom.hpp>
@@ -37,6 +39,11 @@ class Held {
   std::shared_ptr<PyObject> object_;
 };
 
+/// str(object) as UTF-8; what no text is, such as the halves of a surrogate pair, is replaced.
+std::string text_from(py::handle object);
+/// A str; bytes that are no UTF-8 (of file names, of FFmpeg's messages) are replaced.
+py::str to_python_text(std::string_view text);
+
 py::object to_python(const Value& value);
 /// \param field  named in the ConfigError that an object without a JSON equivalent gives.
 Value from_python(py::handle object, const std::string& field);
@@ -54,16 +61,41 @@ Error error_from(py::handle exception, Code code, const std::string& where);
 void keep_for_later(py::error_already_set error) noexcept;
 void rethrow_kept();
 
+/// Carries KeyboardInterrupt, SystemExit, and what a signal handler raised, through C++, which lets failures wait for results
+/// but not these.
+struct Interruption {
+  py::error_already_set error;
+};
+/// With the lock held.
+bool interrupts(const py::error_already_set& error);
+
+/// Whether pip's command runs: it has no Python caller who would know the exceptions of a plugin.
+extern std::atomic<bool> inside_command;
+
 /// Runs `work` under the lock on the thread that called into Vidloom: vidloom.Error becomes its C++ equal, every other
 /// exception (KeyboardInterrupt, Celery's SoftTimeLimitExceeded, ...) leaves as it is.
+/// \param code  what a failure is inside the command.
 template <class Work>
-auto on_callers_thread(Work work) {
+auto on_callers_thread(Code code, Work work) {
   const Gil gil;
   try {
     return work();
   } catch (const py::error_already_set& error) {
     if (is_vidloom_error(error.value())) throw error_from(error.value(), Code::internal, "");
+    if (interrupts(error)) throw Interruption{error};
+    if (inside_command) throw error_from(error.value(), code, std::string(to_string(code)));
     throw;
+  }
+}
+
+/// Runs `work` without the lock.
+template <class Work>
+auto unlocked(Work work) {
+  try {
+    const NoGil released;
+    return work();
+  } catch (const Interruption& interruption) {
+    throw py::error_already_set(interruption.error);
   }
 }
 /// The same inside a noexcept call: a failure is logged, an interruption (SystemExit, KeyboardInterrupt) is kept.

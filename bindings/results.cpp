@@ -13,7 +13,7 @@ namespace {
 py::object segment_dict(const std::optional<SegmentRef>& segment) {
   if (!segment) return py::none();
   py::dict dict;
-  dict["uri"] = segment->uri;
+  dict["uri"] = to_python_text(segment->uri);
   dict["sequence"] = segment->sequence;
   dict["duration"] = segment->duration ? py::object(py::float_(seconds(*segment->duration))) : py::none();
   return dict;
@@ -58,7 +58,7 @@ void def_mapping(Class& bound) {
       .def(
           "__contains__",
           [](const ResultView& self, const py::object& name) {
-            return py::isinstance<py::str>(name) && self.result->find(name.cast<std::string>());
+            return py::isinstance<py::str>(name) && self.result->find(text_from(name));
           },
           py::arg("name"))
       .def("__len__", [](const ResultView& self) { return self.result->outcomes.size(); })
@@ -103,7 +103,8 @@ void bind_outcome(py::module_& module) {
       .def("__repr__", [](const py::object& self) {
         return py::str("Trace(where={!r}, attempts={}, queued={:.4f}, ran={:.4f})")
             .format(self.attr("where"), self.attr("attempts"), self.attr("queued"), self.attr("ran"));
-      });
+      })
+      .def(py::pickle([](const Trace& self) { return state_of(self); }, [](const py::tuple& state) { return trace_from_state(state); }));
   py::class_<OutcomeView, py::smart_holder> bound(
       module, "Outcome",
       "What one analysis says of one frame. A dropped or failed one raises its error wherever an answer is asked of it.");
@@ -144,8 +145,8 @@ void bind_outcome(py::module_& module) {
       .def("__repr__",
            [](const OutcomeView& self) {
              const std::string status(to_string(self.outcome->status()));
-             if (!self.outcome->answered()) return "<vidloom.Outcome " + status + ": " + self.outcome->error().what() + ">";
-             return "<vidloom.Outcome " + status + ": " + std::to_string(self.outcome->detections().size()) + " detections>";
+             if (!self.outcome->answered()) return to_python_text("<vidloom.Outcome " + status + ": " + self.outcome->error().what() + ">");
+             return to_python_text("<vidloom.Outcome " + status + ": " + std::to_string(self.outcome->detections().size()) + " detections>");
            })
       .def(py::pickle(
           [](const OutcomeView& self) { return py::make_tuple(state_of(*self.outcome), to_tuple(self.frame_size)); },
@@ -197,7 +198,7 @@ void bind_frame_result(py::module_& module) {
           },
           py::arg("on_failure") = "raise",
           "The predecessor's shape. 'raise' raises the first stored error, 'omit' lists failed analyses under 'errors'.")
-      .def("__repr__", [](const ResultView& self) { return "<vidloom.FrameResult " + to_line(*self.result) + ">"; })
+      .def("__repr__", [](const ResultView& self) { return to_python_text("<vidloom.FrameResult " + to_line(*self.result) + ">"); })
       .def(py::pickle([](const ResultView& self) { return py::make_tuple(state_of(*self.result), *self.known); },
                       [](const py::tuple& state) {
                         return ResultView{std::make_shared<const FrameResult>(result_from_state(state[0].cast<py::tuple>())),

@@ -12,22 +12,22 @@ class PythonSink final : public Sink {
   explicit PythonSink(Held host) : host_(std::move(host)) {}
 
   SinkInfo info() const override {
-    return on_callers_thread([&] {
+    return on_callers_thread(Code::output, [&] {
       const py::object info = host_.call("info");
       return SinkInfo{info.attr("every_frame").cast<bool>(), info.attr("pixels").cast<bool>(), info.attr("each").cast<bool>()};
     });
   }
   void open(StreamId stream, const SourceInfo& source) override {
-    on_callers_thread([&] { host_.call("open", static_cast<std::uint32_t>(stream), py::cast(source)); });
+    on_callers_thread(Code::output, [&] { host_.call("open", static_cast<std::uint32_t>(stream), py::cast(source)); });
   }
   void write(const FrameResult& result) override {
     auto names = std::make_shared<std::vector<std::string>>();
     for (const auto& entry : result.outcomes) names->push_back(entry.first);
     const ResultView view{std::make_shared<const FrameResult>(result), std::move(names)};
-    on_callers_thread([&] { host_.call("write", py::cast(view)); });
+    on_callers_thread(Code::output, [&] { host_.call("write", py::cast(view)); });
   }
   void event(StreamId stream, const StreamEvent& event) override {
-    on_callers_thread([&] { host_.call("event", static_cast<std::uint32_t>(stream), py::cast(event)); });
+    on_callers_thread(Code::output, [&] { host_.call("event", static_cast<std::uint32_t>(stream), py::cast(event)); });
   }
   void close(StreamId stream) noexcept override {
     quietly("sink", [&] { host_.call("close", static_cast<std::uint32_t>(stream)); });
@@ -62,7 +62,7 @@ void bind_sinks(py::module_& module) {
       "register_sink",
       [](std::string name, py::object factory) {
         register_sink(std::move(name), [make = Held(std::move(factory))](const Value& options) -> std::unique_ptr<Sink> {
-          return on_callers_thread([&] { return std::make_unique<PythonSink>(Held(make.call("__call__", to_python(options)))); });
+          return on_callers_thread(Code::output, [&] { return std::make_unique<PythonSink>(Held(make.call("__call__", to_python(options)))); });
         });
       },
       py::arg("name"), py::arg("factory"));

@@ -3,6 +3,9 @@
 
 #include <vidloom/core/waiting.hpp>
 
+#include <array>
+#include <tuple>
+
 namespace vidloom::bindings {
 namespace {
 
@@ -14,10 +17,10 @@ class PythonSource final : public Source {
   SourceInfo open(SourceContext& context) override {
     stats_ = {};
     stream_ = context.stream;
-    return on_callers_thread([&] { return host_.call("open").cast<SourceInfo>(); });
+    return on_callers_thread(Code::source, [&] { return host_.call("open").cast<SourceInfo>(); });
   }
   ReadResult read() override {
-    return on_callers_thread([&]() -> ReadResult {
+    return on_callers_thread(Code::source, [&]() -> ReadResult {
       const py::object next = host_.call("read");
       if (py::isinstance<StreamEvent>(next)) return next.cast<StreamEvent>();
       if (!py::isinstance<Frame>(next)) return End{};
@@ -35,7 +38,7 @@ class PythonSource final : public Source {
     quietly("source", [&] { host_.call("close"); });
   }
   void seek(Nanos media_time) override {
-    on_callers_thread([&] { host_.call("seek", seconds(media_time)); });
+    on_callers_thread(Code::source, [&] { host_.call("seek", seconds(media_time)); });
   }
   SourceStats stats() const noexcept override { return stats_; }
 
@@ -46,11 +49,10 @@ class PythonSource final : public Source {
 };
 
 py::object read_native(NativeSource& self) {
-  const ReadResult next = [&] {
-    const NoGil released;
+  const ReadResult next = unlocked([&] {
     const WhileWaiting hook(check_signals);
     return self.source->read();
-  }();
+  });
   if (const auto* frame = std::get_if<Frame>(&next)) return py::cast(*frame);
   if (const auto* event = std::get_if<StreamEvent>(&next)) return py::cast(*event);
   return py::cast(End{});
@@ -58,8 +60,7 @@ py::object read_native(NativeSource& self) {
 
 template <class Ask>
 std::vector<Frame> asked(const Ask& ask) {
-  const NoGil released;
-  return ask();
+  return unlocked(ask);
 }
 
 py::dict stats_dict(const SourceStats& stats) {
@@ -92,6 +93,34 @@ StreamEvent event_from(const std::string& kind, const std::string& detail) {
   for (const auto each : {StreamEvent::Kind::new_epoch, StreamEvent::Kind::gap, StreamEvent::Kind::format_change, StreamEvent::Kind::ended})
     if (event_word(each) == kind) return {each, detail, {}};
   throw Error(Code::config, "StreamEvent.kind is '" + kind + "'; use 'new_epoch', 'gap' or 'format_change'");
+}
+
+py::tuple source_info_state(const SourceInfo& i) {
+  const ColourTags& c = i.colour;
+  return py::make_tuple(i.live, i.seekable, i.duration ? py::object(py::int_(i.duration->count())) : py::none(), to_tuple(i.size), i.codec,
+                        to_tuple(i.time_base),
+                        py::make_tuple(static_cast<int>(c.matrix), static_cast<int>(c.range), static_cast<int>(c.transfer),
+                                       static_cast<int>(c.chroma_site)),
+                        to_tuple(i.coded_size), to_python_text(i.uri), i.stream, to_python(i.details), to_python(i.analyses));
+}
+
+SourceInfo source_info_from_state(const py::tuple& s) {
+  const auto size = [&](std::size_t index) {
+    const auto [width, height] = s[index].cast<std::pair<int, int>>();
+    return Size{width, height};
+  };
+  const auto [num, den] = s[5].cast<std::pair<std::int64_t, std::int64_t>>();
+  const auto c = s[6].cast<std::array<int, 4>>();
+  SourceInfo info{.live = s[0].cast<bool>(), .seekable = s[1].cast<bool>(), .size = size(3), .codec = s[4].cast<std::string>()};
+  if (!s[2].is_none()) info.duration = Nanos{s[2].cast<std::int64_t>()};
+  info.time_base = {num, den};
+  info.colour = {static_cast<Matrix>(c[0]), static_cast<Range>(c[1]), static_cast<Transfer>(c[2]), static_cast<ChromaSite>(c[3])};
+  info.coded_size = size(7);
+  info.uri = s[8].cast<std::string>();
+  info.stream = s[9].cast<std::string>();
+  info.details = from_python(s[10], "details");
+  info.analyses = from_python(s[11], "analyses");
+  return info;
 }
 
 }  // namespace
@@ -128,7 +157,7 @@ void bind_sources(py::module_& module) {
       .def_property_readonly("coded_size", [](const SourceInfo& self) { return to_tuple(self.coded_size); })
       .def_readonly("codec", &SourceInfo::codec)
       .def_property_readonly("time_base", [](const SourceInfo& self) { return to_tuple(self.time_base); })
-      .def_readonly("uri", &SourceInfo::uri)
+      .def_property_readonly("uri", [](const SourceInfo& self) { return to_python_text(self.uri); }, "As it was opened, without secrets.")
       .def_readonly("stream", &SourceInfo::stream)
       .def_property_readonly(
           "details", [](const SourceInfo& self) { return to_python(self.details); }, "Further facts, as `vidloom probe` prints them.")
@@ -136,7 +165,8 @@ void bind_sources(py::module_& module) {
           "analyses", [](const SourceInfo& self) { return to_python(self.analyses); }, "For sinks: the analyses that will run.")
       .def("__repr__", [](const SourceInfo& self) {
         return "<vidloom.SourceInfo " + self.codec + " " + std::to_string(self.size.width) + "x" + std::to_string(self.size.height) + ">";
-      });
+      })
+      .def(py::pickle(&source_info_state, &source_info_from_state));
   py::class_<StreamEvent, py::smart_holder>(module, "StreamEvent", "Something that happened to a stream between two frames.")
       .def(py::init(&event_from), py::arg("kind"), py::arg("detail") = "", "kind: 'new_epoch', 'gap' or 'format_change'.")
       .def_property_readonly("kind", [](const StreamEvent& self) { return std::string(event_word(self.kind)); })
@@ -144,24 +174,33 @@ void bind_sources(py::module_& module) {
       .def_property_readonly(
           "data", [](const StreamEvent& self) { return to_python(self.data); }, "Of 'ended': the fields of the `end` record.")
       .def("__repr__",
-           [](const StreamEvent& self) { return "<vidloom.StreamEvent " + std::string(event_word(self.kind)) + ": " + self.detail + ">"; });
-  py::class_<End, py::smart_holder>(module, "End", "Returned by Source.read() after the last frame.").def(py::init<>());
+           [](const StreamEvent& self) { return "<vidloom.StreamEvent " + std::string(event_word(self.kind)) + ": " + self.detail + ">"; })
+      .def(py::pickle(
+          [](const StreamEvent& self) { return py::make_tuple(std::string(event_word(self.kind)), self.detail, to_python(self.data)); },
+          [](const py::tuple& s) {
+            StreamEvent event = event_from(s[0].cast<std::string>(), s[1].cast<std::string>());
+            event.data = from_python(s[2], "data");
+            return event;
+          }));
+  py::class_<End, py::smart_holder>(module, "End", "Returned by Source.read() after the last frame.")
+      .def(py::init<>())
+      .def(py::pickle([](const End&) { return py::tuple(); }, [](const py::tuple&) { return End{}; }));
 
   py::class_<NativeSource, py::smart_holder>(module, "NativeSource", py::release_gil_before_calling_cpp_dtor())
       .def("open",
            [](NativeSource& self) {
-             const NoGil released;
-             const WhileWaiting hook(check_signals);
-             SourceContext context{StreamId{0}, CpuGate::process(), nullptr};
-             return self.source->open(context);
+             return unlocked([&] {
+               const WhileWaiting hook(check_signals);
+               SourceContext context{StreamId{0}, CpuGate::process(), nullptr};
+               return self.source->open(context);
+             });
            })
       .def("read", &read_native)
       .def(
           "seek",
           [](NativeSource& self, const py::object& media_time) {
             const Nanos time = duration_from(media_time, "media_time");
-            const NoGil released;
-            self.source->seek(time);
+            unlocked([&] { self.source->seek(time); });
           },
           py::arg("media_time"))
       .def(
@@ -191,7 +230,7 @@ void bind_sources(py::module_& module) {
       "register_source",
       [](std::string scheme, py::object factory) {
         register_source(std::move(scheme), [make = Held(std::move(factory))](const Value& options) -> std::unique_ptr<Source> {
-          return on_callers_thread([&] { return std::make_unique<PythonSource>(Held(make.call("__call__", to_python(options)))); });
+          return on_callers_thread(Code::source, [&] { return std::make_unique<PythonSource>(Held(make.call("__call__", to_python(options)))); });
         });
       },
       py::arg("scheme"), py::arg("factory"));

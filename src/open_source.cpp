@@ -170,6 +170,8 @@ class NamedSource final : public Source {
   void close() noexcept override { inner_->close(); }
   void set_demand(std::span<const Demand> demands) noexcept override { inner_->set_demand(demands); }
   void seek(Nanos media_time) override { inner_->seek(media_time); }
+  std::vector<Frame> frames_at(std::span<const Nanos> media_times) override { return inner_->frames_at(media_times); }
+  std::vector<Frame> frames_by_index(std::span<const std::size_t> indices) override { return inner_->frames_by_index(indices); }
   SourceStats stats() const noexcept override { return inner_->stats(); }
 
  private:

@@ -7,18 +7,18 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from . import _log, _vidloom
-from ._run import Run, start_run
+from ._run import Run, names_of, start_run
 from ._sources import as_frame
 from ._specs import Detect, Spec, chosen_specs
 from ._vidloom import FrameResult, Report
-from .errors import NotBuiltError
+from .errors import ConfigError, NotBuiltError
 
 
 class Analyzer:
     """Finite work, dropping nothing. Checks everything at once and starts, loads and opens nothing until it is used, so that it may
     stand at module level in a Celery app: each process loads at its first use. Thread-safe.
 
-    analyses: a dict name -> spec, a list of names and specs, or the path of an ``analyses.json``.
+    analyses: a dict name -> spec, a list of names and specs, or the path of an ``analyses.json``. device: 'auto' asks VIDLOOM_DEVICE.
     """
 
     def __init__(
@@ -30,7 +30,11 @@ class Analyzer:
         deterministic: bool = False,
     ) -> None:
         if isinstance(analyses, (str, os.PathLike)):
-            specs = chosen_specs(None, analyses, {})
+            if isinstance(analyses, str) and analyses in _vidloom.adapters() and not os.path.lexists(analyses):
+                raise ConfigError(f"analyses is '{analyses}', an adapter and no file; use ['{analyses}'], or the path of an analyses.json")
+            specs = chosen_specs(None, analyses, {"where": where})
+        elif analyses is not None and not analyses:
+            specs = {}
         else:
             specs = chosen_specs(analyses, None, {"where": where})
         self._native = _vidloom.Analyzer(specs, device=device, deterministic=deterministic)
@@ -52,7 +56,7 @@ class Analyzer:
         call. Raises SourceError where it cannot be opened; failures of single answers stand in the report."""
         _log.follow_level()
         try:
-            return self._native.analyze_segment(os.fspath(path), stream=stream, context=context, only=_names(only), deadline=deadline)
+            return self._native.analyze_segment(os.fsencode(path), stream=stream, context=context, only=names_of(only), deadline=deadline)
         finally:
             _log.drain()
 
@@ -68,7 +72,7 @@ class Analyzer:
         """All analyses look at one picture: a uint8 array of ``format``, a Frame, or anything NumPy reads as one."""
         _log.follow_level()
         try:
-            return self._native.analyze_frame(as_frame(image, format), only=_names(only), deadline=deadline, context=context)
+            return self._native.analyze_frame(as_frame(image, format), only=names_of(only), deadline=deadline, context=context)
         finally:
             _log.drain()
 
@@ -116,7 +120,3 @@ class Engine:
 
     def __init__(self, *, decode_threads: int = 0) -> None:
         raise NotBuiltError("Engine (live streams) is not in this version; use vl.analyze or vl.Analyzer for files and segments")
-
-
-def _names(only: Iterable[str] | None) -> list[str] | None:
-    return None if only is None else [only] if isinstance(only, str) else list(only)

@@ -35,7 +35,8 @@ class Summary:
         lines = [f"{self.frames} frames, {self.analyzed} analysed, {self.duration:.1f} s of video in {self.elapsed:.1f} s"]
         width = max((len(name) for name in self.counts), default=0)
         for name, statuses in self.counts.items():
-            lines.append(f"  {name:<{width}}  " + ", ".join(f"{count} {status}" for status, count in statuses.items()))
+            answers = ", ".join(f"{count} {status}" for status, count in statuses.items())
+            lines.append(f"  {name:<{width}}  {answers}".rstrip())
         return "\n".join(lines)
 
 
@@ -82,12 +83,13 @@ class Run:
         """Counts so far."""
         report = self._native.report
         counts = report.counts
-        drops: dict[str, int] = {}
-        for statuses in counts.values():
-            if statuses.get("dropped"):
-                drops["dropped"] = drops.get("dropped", 0) + statuses["dropped"]
+        unhealthy = sum(statuses.get("dropped", 0) for statuses in counts.values())
+        drops = {"unhealthy": unhealthy} if unhealthy else {}  # nothing else is dropped from what is finite
         bad = any(statuses.get("failed") or statuses.get("dropped") for statuses in counts.values())
         return Summary(self._native.stats["decoded"], report.due, counts, drops, report.duration, report.elapsed, 1 if bad else 0)
+
+    def __repr__(self) -> str:
+        return f"<vidloom.Run of {self.info.stream}: {'over' if self._closed else 'under way' if self._begun else 'not begun'}>"
 
     def __enter__(self) -> Run:
         return self
@@ -162,6 +164,16 @@ class _ProgressLine:
             sys.stderr.flush()
 
 
+def names_of(only: Iterable[str] | None) -> list[str] | None:
+    """``only=`` as the bindings want it; None: all."""
+    if only is None:
+        return None
+    names = [only] if isinstance(only, str) else list(only)
+    if not names or not all(isinstance(name, str) for name in names):
+        raise ConfigError(f"only is {names!r}; use names of analyses, or None for all")
+    return names
+
+
 def start_run(
     analyzer: _vidloom.Analyzer,
     source: Any,
@@ -200,12 +212,12 @@ def start_run(
     path = None if jsonl is None else os.fspath(jsonl)
     fresh = path is not None and path != "-" and not os.path.lexists(path)
     if path is not None:
-        outputs.append(_vidloom.jsonl(path, overwrite=overwrite))
+        outputs.append(_vidloom.jsonl(os.fsencode(path), overwrite=overwrite))
     try:
         started = analyzer.start(
             native,
             stream=stream,
-            only=None if only is None else [only] if isinstance(only, str) else list(only),
+            only=names_of(only),
             deadline=deadline,
             context=context,
             start=start,

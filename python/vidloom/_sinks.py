@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -68,7 +69,7 @@ def native_sinks(sinks: Any) -> list[Any]:
     found: list[Any] = []
     for sink in sinks:
         if isinstance(sink, str):
-            found.append(_vidloom.make_sink(sink, {}))
+            found.append(_vidloom.make_sink(os.fsencode(sink), {}))
         elif isinstance(sink, Sink):
             found.append(SinkHost(sink))
         else:

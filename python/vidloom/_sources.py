@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import operator
 import os
+import signal
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import GeneratorType
@@ -81,7 +82,7 @@ class OpenedSource(Source):
 
     def __init__(self, uri: str, options: Mapping[str, Any]) -> None:
         self.uri = uri
-        self.native = _vidloom.open_source(uri, dict(options))
+        self.native = _vidloom.open_source(os.fsencode(uri), dict(options))
         self._is_open = False
 
     def open(self, ctx: SourceContext | None = None) -> SourceInfo:
@@ -199,6 +200,18 @@ def _time_base(rate: float) -> tuple[int, int]:
     return period.numerator, period.denominator
 
 
+def raised_by_signal_handler(error: BaseException) -> bool:
+    """Whether a handler of this process raised it, in the middle of what happened to run: Celery's SoftTimeLimitExceeded."""
+    handlers = [signal.getsignal(number) for number in signal.valid_signals()]
+    codes = {getattr(getattr(handler, "__func__", handler), "__code__", None) for handler in handlers} - {None}
+    traceback = error.__traceback__
+    while traceback is not None:
+        if traceback.tb_frame.f_code in codes:
+            return True
+        traceback = traceback.tb_next
+    return False
+
+
 class SourceHost:
     """A Python source as C++ calls it: answers are checked, pictures without a time of their own get one."""
 
@@ -257,8 +270,8 @@ def native_source(source: Any, rate: float = 25.0) -> Any:
     if isinstance(source, Source):
         return SourceHost(source)
     if isinstance(source, (str, os.PathLike)):
-        return _vidloom.open_source(os.fspath(source), {})
-    if isinstance(source, int):
+        return _vidloom.open_source(os.fsencode(source), {})
+    if isinstance(source, int) and not isinstance(source, bool):
         raise NotBuiltError(f"source {source} is a webcam, which is not in this version; use a file, 'test:' or an iterable of pictures")
     shape = getattr(source, "shape", None)
     if isinstance(source, Frame) or (shape is not None and (len(shape) < 3 or (len(shape) == 3 and shape[-1] == 3))):
@@ -302,7 +315,7 @@ class StreamInfo:
 def probe(uri: str | os.PathLike[str]) -> StreamInfo:
     """Opens the source, decodes its first picture, and says what it is. Raises SourceError."""
     try:
-        facts = _vidloom.probe(os.fspath(uri))
+        facts = _vidloom.probe(os.fsencode(uri))
     finally:
         _log.drain()
     known: dict[str, Any] = {name: facts.get(name) for name in StreamInfo.__dataclass_fields__}

@@ -249,7 +249,7 @@ def where_from_env() -> Where:
 
 def load_analyses(path: str | os.PathLike[str]) -> dict[str, Spec]:
     """Reads and checks an ``analyses.json``; name -> spec, paths made absolute by the file's folder."""
-    return {name: Spec(spec) for name, spec in _vidloom.load_analyses(os.fspath(path)).items()}
+    return {name: Spec(spec) for name, spec in _vidloom.load_analyses(os.fsencode(path)).items()}
 
 
 def named_specs(detect: Detect) -> dict[str, Spec]:
@@ -290,8 +290,11 @@ def chosen_specs(detect: Detect | None, config: Any, overrides: Mapping[str, Any
     if config is None:
         if detect is None:
             raise ConfigError("neither detect nor config is given; use detect='people', or config='analyses.json'")
-        return {name: Spec({**given, **spec}) for name, spec in named_specs(detect).items()}
-    from_file = named_specs(config) if isinstance(config, Mapping) else load_analyses(config)
+        specs = {name: Spec({**given, **spec}) for name, spec in named_specs(detect).items()}
+        if not specs:
+            raise ConfigError("detect names nothing to look for; use a name such as 'people', or a spec")
+        return specs
+    from_file = named_specs(config if isinstance(config, Mapping) else _vidloom.read_analyses(os.fsencode(config)))
     chosen = {name: Spec({**spec, **given}) for name, spec in from_file.items()}
     if detect is None:
         return chosen

@@ -264,3 +264,17 @@ def test_min_confidence_filters_once():
     assert look("confident", min_confidence=0.4).class_name == ["a", "b"]
     assert look("confident", min_confidence={"*": 0.95, "b": 0.3}).class_name == ["b"]
     assert len(look("confident", min_confidence=0)) == 3
+
+
+def test_texts_that_no_utf8_can_say_are_replaced():
+    half = "\ud800"
+
+    @vl.adapter("adapters.half", kind="visual", outputs=("attributes", "labels"))
+    def halves(items):
+        return [{"text": half} if item.frame.pts == 0 else [half] if item.frame.pts == 1 else ValueError(half) for item in items]
+
+    first, second, third = vl.analyze([PICTURE] * 3, "adapters.half", context={"key": half}, stream=f"gate{half}")
+    assert first["adapters.half"].attributes == {"text": "?"}
+    assert second["adapters.half"].labels[0].class_name == "?"
+    assert "ValueError: ?" in str(third["adapters.half"].error)
+    assert (first.stream, first.context) == ("gate?", {"key": "?"})

@@ -240,6 +240,18 @@ def test_a_closed_pipe_is_a_quiet_end(media):
     assert result.stderr == ""
 
 
+def test_a_closed_pipe_counts_what_was_read(media):
+    line = f"{COMMAND} analyze {media}/clip.mp4 --detect visual | head -n 1"
+    result = subprocess.run(["bash", "-c", line], capture_output=True, text=True, env=ENVIRONMENT, timeout=60, check=False)
+    frames, answers = result.stderr.split(" frames, ")[0], result.stderr.split(" ok")[0].split()[-1]
+    assert int(frames) >= int(answers) > 0, result.stderr
+
+
+def test_plugins_of_the_environment_are_not_passed_over_in_silence():
+    result = vidloom("analyze", "test:frames=2", "--detect", "visual", env={**ENVIRONMENT, "VIDLOOM_PLUGINS": "mine"})
+    assert result.returncode == 0 and "VIDLOOM_PLUGINS=mine is passed over" in result.stderr
+
+
 def test_the_config_schema_knows_the_adapters_options():
     schema = validator("analyses")
 
@@ -248,6 +260,8 @@ def test_the_config_schema_knows_the_adapters_options():
 
     assert schema.is_valid(analysis(adapter="people", every="500ms", scale=1.1, min_confidence={"*": 0.5, "person": 0.7}))
     assert schema.is_valid(analysis(adapter="mine", anything=[1]))
+    assert schema.is_valid(analysis(adapter="visual", every="1m", tolerance="20ns"))
+    assert not schema.is_valid(analysis(adapter="visual", evry=1))
     assert not schema.is_valid(analysis(adapter="people", scale="big"))
     assert not schema.is_valid(analysis(adapter="visual", colors=99))
     assert not schema.is_valid(analysis(adapter="people", min_confidence=2))

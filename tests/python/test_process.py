@@ -424,3 +424,32 @@ def test_the_script_vidloom_is_installed():
         pytest.skip("the package runs from its tree: no script vidloom beside this Python")
     done = subprocess.run([command, "--version"], capture_output=True, text=True, timeout=30)
     assert done.returncode == 0 and "0." in done.stdout
+
+
+def test_a_plugins_source_or_sink_that_fails_is_no_bug_of_ours(tmp_path):
+    (tmp_path / "mine.py").write_text(
+        "import numpy, vidloom as vl\n"
+        "def gate(uri):\n"
+        "    yield numpy.zeros((48, 64, 3), numpy.uint8)\n"
+        "    raise KeyboardInterrupt if 'interrupt' in uri else RuntimeError('camera died')\n"
+        "vl.register_source('gate', gate)\n"
+        "class Printer(vl.Sink):\n"
+        "    def __init__(self, uri): pass\n"
+        "    def write(self, result): raise RuntimeError('no paper')\n"
+        "vl.register_sink('printer', Printer)\n"
+    )
+    command = [sys.executable, "-m", "vidloom", "analyze", "--detect", "visual", "--plugin", "mine", "-q"]
+
+    def run(*arguments):
+        return subprocess.run(command + list(arguments), capture_output=True, text=True, timeout=60, cwd=tmp_path)
+
+    done = run("gate:", "--jsonl", "out.jsonl")
+    assert (done.returncode, done.stderr) == (3, "vidloom: source: RuntimeError: camera died\n")
+    lines = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert [line["type"] for line in lines] == ["start", "frame", "end"] and lines[0]["source"] == "gate:"
+    done = run("test:frames=3", "--sink", "printer:")
+    assert (done.returncode, done.stderr) == (5, "vidloom: output: RuntimeError: no paper\n")
+    for sources in (["gate:interrupt"], ["gate:interrupt", "test:frames=3"]):
+        done = run(*sources, "--jsonl", "interrupted.jsonl", "-y")
+        assert done.returncode == 130, done.stderr
+        assert json.loads((tmp_path / "interrupted.jsonl").read_text().splitlines()[-1])["type"] == "end"

@@ -172,6 +172,24 @@ def test_outcomes_detections_and_labels_pickle(result):
     assert pickle.loads(pickle.dumps(label)) == label
 
 
+def test_rows_traces_and_what_sources_say_pickle_too(result):
+    def again(thing):
+        return pickle.loads(pickle.dumps(thing))
+
+    for row in (*result["boxes"], *result["boxes"].detections):
+        for name in ("xyxy", "xyxyn", "class_id", "class_name", "confidence", "raw_score", "tracker_id", "text"):
+            assert getattr(again(row), name) == getattr(row, name)
+        assert np.array_equal(again(row).polygon, row.polygon)
+    trace = result["boxes"].trace
+    assert trace.where == "local" and repr(again(trace)) == repr(trace) and again(trace).ran == trace.ran
+    info = vl.analyze("test:frames=2,rate=30000/1001", "visual").info
+    assert info.uri.startswith("test:") and info.duration > 0 and info.details["pixel_format"] == "yuv420p"
+    names = [name for name in dir(info) if not name.startswith("_")]
+    assert {name: getattr(again(info), name) for name in names} == {name: getattr(info, name) for name in names}
+    event = again(vl.StreamEvent("gap", "a packet was lost"))
+    assert (event.kind, event.detail) == ("gap", "a packet was lost") and isinstance(again(vl.End()), vl.End)
+
+
 def test_reports_pickle_and_say_what_failed(segments):
     analyzer = vl.Analyzer({"boxes": {"adapter": "results.boxes", "every": 0.5}, "fails": {"adapter": "results.fails", "every": 0.5}})
     report = analyzer.analyze_segment(segments[0], context={"id": 1})

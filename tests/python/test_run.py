@@ -200,10 +200,46 @@ def test_an_exception_of_a_generator_leaves_unchanged():
         raise problem
 
     seen = []
+    run = vl.analyze(broken(), "visual")
     with pytest.raises(Mine) as caught:
-        for frame in vl.analyze(broken(), "visual"):
-            seen.append(frame)
-    assert caught.value is problem and len(seen) <= 2
+        for frame in run:
+            seen.append(frame.sequence)
+    assert caught.value is problem
+    assert seen == [0, 1], "what came before it has been given"
+    assert run.summary.counts == {"visual": {"ok": 2}} and "over" in repr(run)
+
+
+def test_an_interruption_inside_a_source_waits_for_no_result():
+    release, waited = threading.Event(), []
+
+    @vl.adapter("run.sleeps")
+    def sleeps(items):
+        waited.append(release.wait(20))
+        return [{} for _ in items]
+
+    class SoftTimeLimitExceeded(Exception):
+        pass
+
+    def handler(number, frame):
+        raise SoftTimeLimitExceeded
+
+    def interrupted(how):
+        yield PICTURE
+        yield PICTURE
+        how()
+
+    def by_key():
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGUSR1, handler)
+    try:
+        for how, kind in ((by_key, KeyboardInterrupt), (lambda: signal.raise_signal(signal.SIGUSR1), SoftTimeLimitExceeded)):
+            with pytest.raises(kind):
+                list(vl.analyze(interrupted(how), "run.sleeps"))
+            assert not waited
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+        release.set()
 
 
 def test_a_bad_picture_in_the_middle_is_named():

@@ -1,5 +1,10 @@
 """Sources and sinks in Python."""
 
+import json
+import os
+import pickle
+import shutil
+
 import numpy as np
 import pytest
 from conftest import run_ffmpeg
@@ -223,3 +228,40 @@ def test_pictures_of_a_source_of_ones_own_by_time_and_by_index():
         Counter(5).frames_at([7])
     with pytest.raises(vl.ConfigError, match="index 5 is outside the film"):
         Counter(5).frames_at(indices=[5])
+
+
+def test_names_that_are_no_text_are_files_all_the_same(movie, tmp_path):
+    odd = os.fsdecode(os.path.join(os.fsencode(tmp_path), b"gate\xff.mp4"))
+    shutil.copy(movie, odd)
+    lines = os.fsdecode(os.path.join(os.fsencode(tmp_path), b"out\xff.jsonl"))
+    assert len(list(vl.analyze(odd, "visual", max_frames=2, jsonl=lines))) == 2
+    with open(lines, encoding="utf-8") as file:
+        assert [json.loads(line)["type"] for line in file] == ["start", "frame", "frame", "end"]
+    report = vl.Analyzer({"visual": {"every": 1}}).analyze_segment(odd)
+    assert report.status == "ok" and report.stream == "gate\ufffd"
+    assert pickle.loads(pickle.dumps(report)).segment["uri"].endswith("gate\ufffd.mp4")
+    assert vl.probe(odd).frame_size == (320, 240)
+    assert next(iter(vl.open_source(odd))).size == (320, 240)
+    with pytest.raises(vl.SourceError, match="gone"):
+        vl.analyze(odd + "gone", "visual")
+
+
+def test_a_registered_source_is_named_after_its_text(tmp_path):
+    vl.register_source("named", lambda uri: [np.zeros((48, 64, 3), np.uint8)] * 2)
+    lines = tmp_path / "out.jsonl"
+    assert [frame.stream for frame in vl.analyze("named://gate?token=secret", "visual", jsonl=lines)] == ["gate"] * 2
+    assert json.loads(lines.read_text().splitlines()[0])["source"] == "named://gate?token=***"
+
+
+def test_a_sink_may_want_each_answer_alone():
+    told = []
+
+    class Each(vl.Sink):
+        def info(self):
+            return vl.SinkInfo(each=True)
+
+        def write(self, result):
+            told.append((result.sequence, *result))
+
+    vl.analyze([np.zeros((48, 64, 3), np.uint8)] * 2, ["visual", "motion"], sinks=[Each()]).run()
+    assert sorted(told) == [(0, "motion"), (0, "visual"), (1, "motion"), (1, "visual")]

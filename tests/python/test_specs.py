@@ -41,6 +41,11 @@ def test_all_forms_of_detect_mean_the_same(detect):
     ("make", "words"),
     [
         (lambda: vl.Analyzer(["peeple"]), ["peeple", "people"]),
+        (lambda: vl.Analyzer("people"), ["an adapter and no file", "['people']"]),
+        (lambda: vl.analyze([PICTURE], []), ["nothing to look for"]),
+        (lambda: vl.analyze(True, "visual"), ["source", "bool"]),
+        (lambda: vl.Analyzer(["visual"]).analyze([PICTURE], only=[]), ["only", "[]"]),
+        (lambda: vl.Analyzer(["visual"]).analyze_frame(PICTURE, only=[3]), ["only", "3"]),
         (lambda: vl.Analyzer({"a": vl.visual(colours=3)}), ["colours", "colors"]),
         (lambda: vl.Analyzer({"a": vl.visual(colors=0)}), ["colors", "0"]),
         (lambda: vl.Analyzer({"a": {"adapter": "visual", "every": -1}}), ["every", "-1"]),
@@ -88,6 +93,37 @@ def test_an_argument_wins_over_the_file_and_a_spec_over_the_argument(tmp_path):
     assert len(list(vl.analyze(pictures, config=path))) == 2
     assert len(list(vl.analyze(pictures, config=path, every=0.5))) == 4
     assert len(list(vl.analyze(pictures, vl.visual(every=0.2), every=0.5))) == 10
+
+
+def test_an_analyzer_of_a_file_keeps_the_files_place_and_takes_its_own(tmp_path):
+    path = tmp_path / "analyses.json"
+    path.write_text('{"version": 1, "analyses": {"visual": {"every": "500ms"}}, "where": {"type": "local", "workers": 1}}')
+    assert vl.load_analyses(path) == {"visual": {"adapter": "visual", "every": 0.5, "where": {"type": "local", "workers": 1}}}
+    with vl.Analyzer(path) as analyzer:
+        analyzer.analyze_frame(PICTURE)
+        assert analyzer.health()["visual"]["where"] == "custom" and analyzer.health()["visual"]["workers"] == 1
+    with pytest.raises(vl.NotBuiltError, match="lan"):
+        vl.Analyzer(path, where={"type": "lan", "hosts": ["gpu1:8700"]})
+
+
+def test_only_the_analyses_that_are_picked_must_be_in_this_version(tmp_path):
+    path = tmp_path / "analyses.json"
+    path.write_text('{"version": 1, "analyses": {"visual": {}, "brands": {"adapter": "clip", "model": "m", "labels": ["a"]}}}')
+    assert list(next(iter(vl.analyze([PICTURE], "visual", config=path)))) == ["visual"]
+    with pytest.raises(vl.NotBuiltError, match="clip"):
+        vl.analyze([PICTURE], config=path)
+
+
+def test_the_device_comes_from_the_environment_unless_it_is_said(monkeypatch):
+    monkeypatch.setenv("VIDLOOM_DEVICE", "cuda")
+    with pytest.raises(vl.NotBuiltError, match="VIDLOOM_DEVICE is 'cuda'"):
+        vl.analyze([PICTURE], "visual")
+    with pytest.raises(vl.NotBuiltError, match="VIDLOOM_DEVICE is 'cuda'"):
+        vl.Analyzer(["visual"])
+    assert len(list(vl.analyze([PICTURE], "visual", device="cpu"))) == 1
+    monkeypatch.setenv("VIDLOOM_DEVICE", "tpu")
+    with pytest.raises(vl.ConfigError, match="VIDLOOM_DEVICE is 'tpu'"):
+        vl.Analyzer(["visual"])
 
 
 def test_vidloom_config_is_the_default(tmp_path, monkeypatch):
