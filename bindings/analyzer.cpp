@@ -160,7 +160,8 @@ void bind_analyzer(py::module_& module) {
       .def_property_readonly("stats", &source_stats);
   py::class_<Analyzer, py::smart_holder>(module, "Analyzer", py::release_gil_before_calling_cpp_dtor())
       .def(py::init([](const py::dict& analyses, const std::string& device, bool deterministic) {
-             return std::make_unique<Analyzer>(analyses_from(from_python(analyses, "")), AnalyzerOptions{deterministic, device == "auto" ? "" : device});
+             const AnalyzerOptions options{deterministic, device == "auto" ? "" : device};  // "": asks the environment
+             return std::make_unique<Analyzer>(analyses_from(from_python(analyses, "")), options);
            }),
            py::arg("analyses"), py::arg("device") = "auto", py::arg("deterministic") = false)
       .def("start", &start, py::arg("source"), py::kw_only(), py::arg("stream"), py::arg("only"), py::arg("deadline"), py::arg("context"),

@@ -146,7 +146,8 @@ void bind_outcome(py::module_& module) {
            [](const OutcomeView& self) {
              const std::string status(to_string(self.outcome->status()));
              if (!self.outcome->answered()) return to_python_text("<vidloom.Outcome " + status + ": " + self.outcome->error().what() + ">");
-             return to_python_text("<vidloom.Outcome " + status + ": " + std::to_string(self.outcome->detections().size()) + " detections>");
+             const std::string count = std::to_string(self.outcome->detections().size());
+             return to_python_text("<vidloom.Outcome " + status + ": " + count + " detections>");
            })
       .def(py::pickle(
           [](const OutcomeView& self) { return py::make_tuple(state_of(*self.outcome), to_tuple(self.frame_size)); },

@@ -62,7 +62,8 @@ void bind_sinks(py::module_& module) {
       "register_sink",
       [](std::string name, py::object factory) {
         register_sink(std::move(name), [make = Held(std::move(factory))](const Value& options) -> std::unique_ptr<Sink> {
-          return on_callers_thread(Code::output, [&] { return std::make_unique<PythonSink>(Held(make.call("__call__", to_python(options)))); });
+          return on_callers_thread(Code::output,
+                                   [&] { return std::make_unique<PythonSink>(Held(make.call("__call__", to_python(options)))); });
         });
       },
       py::arg("name"), py::arg("factory"));

@@ -230,7 +230,8 @@ void bind_sources(py::module_& module) {
       "register_source",
       [](std::string scheme, py::object factory) {
         register_source(std::move(scheme), [make = Held(std::move(factory))](const Value& options) -> std::unique_ptr<Source> {
-          return on_callers_thread(Code::source, [&] { return std::make_unique<PythonSource>(Held(make.call("__call__", to_python(options)))); });
+          return on_callers_thread(Code::source,
+                                   [&] { return std::make_unique<PythonSource>(Held(make.call("__call__", to_python(options)))); });
         });
       },
       py::arg("scheme"), py::arg("factory"));

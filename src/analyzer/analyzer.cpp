@@ -93,7 +93,9 @@ void check_device(const AnalyzerOptions& options) {
   const std::string device = device_of(options), field = options.device.empty() ? "VIDLOOM_DEVICE" : "device";
   if (device == "auto" || device == "cpu") return;
   const bool cuda = device == "cuda" || (device.starts_with("cuda:") && device.size() > 5 && device.find_first_not_of("0123456789", 5) == std::string::npos);
-  if (cuda) throw Error(Code::not_built, field + " is '" + device + "', but no adapter of this version runs on CUDA; use auto or cpu");
+  if (cuda) {
+    throw Error(Code::not_built, field + " is '" + device + "', but no adapter of this version runs on CUDA; use auto or cpu");
+  }
   refuse(field + " is '" + device + "'; use auto, cpu or cuda[:N]");
 }
 

@@ -67,7 +67,7 @@ std::string type_of_where(const Value& value, const std::string& field) {
   const std::string list = type == "lan" ? "hosts" : "of";
   const Value& members = value.is_object() ? value[list] : Value();
   if (!members.is_array() || members.size() == 0) {
-    refuse(field + "." + list + " is missing; " + (type == "lan" ? R"(write "hosts": ["gpu1:8700"])" : R"(write "of": [{"type": "local"}])"));
+    refuse(field + "." + list + " is missing; write " + (type == "lan" ? R"("hosts": ["gpu1:8700"])" : R"("of": [{"type": "local"}])"));
   }
   for (std::size_t i = 0; i < members.size(); ++i) {
     const std::string member = field + "." + list + "[" + std::to_string(i) + "]";
@@ -167,7 +167,8 @@ void refuse_secrets(const Value& value, const std::string& field) {
   for (const auto& [key, member] : value.as_object()) {
     const std::string path = field + "." + key;
     for (const char* secret : {"token", "password", "secret", "api_key"}) {
-      if (key == secret) refuse(path + " is a secret, which no file may hold; write \"" + key + "_env\": the name of the environment variable that does");
+      if (key != secret) continue;
+      refuse(path + " is a secret, which no file may hold; write \"" + key + "_env\": the name of the environment variable that does");
     }
     if (key == "where" || key == "of") refuse_secrets(member, path);
   }
@@ -209,7 +210,9 @@ Value read_analyses(const std::string& path) {
     Value analyses = found;
     for (auto& [name, analysis] : analyses.as_object()) {
       const std::string field = "analyses." + name;
-      if (!analysis.is_object()) refuse(field + " is " + std::string(analysis.type_name()) + "; use an object such as {\"adapter\": \"people\"}");
+      if (!analysis.is_object()) {
+        refuse(field + " is " + std::string(analysis.type_name()) + "; use an object such as {\"adapter\": \"people\"}");
+      }
       refuse_secrets(analysis, field);
       make_absolute(analysis, folder);
       if (!where.is_null() && (analysis.find("where") == nullptr || analysis.find("where")->is_null())) analysis.set("where", where);

@@ -290,7 +290,7 @@ void Run::Impl::read_one() {
     if (control_->stopped()) return;  // step() sees to it
     if (now() >= deadline_) return;
     if (seen_ == 0) throw;
-    log(LogLevel::warning, "analyzer", info_.stream + " ended early: " + error.what());
+    log(LogLevel::info, "analyzer", info_.stream + " ended early: " + error.what());  // the report says so
     return end_reading("error", error);
   } catch (const std::exception& error) {  // the source's own kind: leaves as it is, behind the results that are under way
     if (seen_ == 0) throw;

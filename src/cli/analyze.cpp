@@ -322,6 +322,7 @@ class Analysis {
       tally_.opened(index, length_of(run->info(), stream.options, duration_));
       while (const auto result = run->next()) tally_.add(index, *result);
       const SourceStats stats = finished();
+      if (const auto& cut = run->report().cut_short; cut && cut->code != Code::cancelled) throw Error(*cut);  // the source broke off
       if (stats.decoded + stats.skipped == 0 && !stop_.stop_requested()) {
         throw Error(Code::decode, fmt::format("{} gave no picture", redact(stream.uri)));
       }

@@ -93,7 +93,10 @@ std::string attribute_text(const Attribute& attribute) {
     std::string colours = "colors";
     for (std::size_t i = 0; i + 2 < numbers.size(); i += 3) {
       colours += " #";
-      for (std::size_t c = 0; c < 3; ++c) colours += fmt::format("{:02x}", static_cast<int>(std::clamp(std::isnan(numbers[i + c]) ? 0.0 : numbers[i + c], 0.0, 255.0)));
+      for (std::size_t c = 0; c < 3; ++c) {
+        const double value = std::isnan(numbers[i + c]) ? 0.0 : std::clamp(numbers[i + c], 0.0, 255.0);
+        colours += fmt::format("{:02x}", static_cast<int>(value));
+      }
     }
     return colours;
   }

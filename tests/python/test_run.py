@@ -210,13 +210,6 @@ def test_an_exception_of_a_generator_leaves_unchanged():
 
 
 def test_an_interruption_inside_a_source_waits_for_no_result():
-    release, waited = threading.Event(), []
-
-    @vl.adapter("run.sleeps")
-    def sleeps(items):
-        waited.append(release.wait(20))
-        return [{} for _ in items]
-
     class SoftTimeLimitExceeded(Exception):
         pass
 
@@ -224,7 +217,6 @@ def test_an_interruption_inside_a_source_waits_for_no_result():
         raise SoftTimeLimitExceeded
 
     def interrupted(how):
-        yield PICTURE
         yield PICTURE
         how()
 
@@ -234,12 +226,22 @@ def test_an_interruption_inside_a_source_waits_for_no_result():
     before = signal.signal(signal.SIGUSR1, handler)
     try:
         for how, kind in ((by_key, KeyboardInterrupt), (lambda: signal.raise_signal(signal.SIGUSR1), SoftTimeLimitExceeded)):
-            with pytest.raises(kind):
-                list(vl.analyze(interrupted(how), "run.sleeps"))
-            assert not waited
+            release, waited = threading.Event(), []
+
+            def sleeps(items, release=release, waited=waited):
+                waited.append(release.wait(20))
+                return [{} for _ in items]
+
+            name = f"run.sleeps.{kind.__name__}"
+            vl.adapter(name)(sleeps)
+            try:
+                with pytest.raises(kind):
+                    list(vl.analyze(interrupted(how), name))
+                assert not waited
+            finally:
+                release.set()
     finally:
         signal.signal(signal.SIGUSR1, before)
-        release.set()
 
 
 def test_a_bad_picture_in_the_middle_is_named():

@@ -427,7 +427,8 @@ TEST_CASE("an exception of the source's own leaves as it is, behind the results 
   AnalyzeOptions options;
   options.sinks = {sink};
   int results = 0;
-  CHECK_THROWS_WITH_AS(analyzer.analyze(source, options, [&](const FrameResult&) { return ++results > 0; }), "cable pulled", std::out_of_range);
+  const auto count = [&results](const FrameResult&) { return ++results > 0; };
+  CHECK_THROWS_WITH_AS(analyzer.analyze(source, options, count), "cable pulled", std::out_of_range);
   CHECK(results == 3);
   CHECK(sink->outcomes.size() == 3);
   CHECK(sink->ended["reason"].as_string() == "error");

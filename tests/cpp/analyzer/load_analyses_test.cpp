@@ -72,7 +72,8 @@ TEST_CASE("a mistake in analyses.json names the field and the fix") {
   CHECK(says(refusal(R"({"version": 1, "analyses": {}})"), "analyses is empty"));
   CHECK(says(refusal(R"({"version": 1})"), "analyses is missing"));
   CHECK(says(refusal(R"({"analyses": {"people": {}}})"), "version is missing"));
-  CHECK(says(refusal(R"({"version": 1, "analyses": {"people": {"where": {"type": "failover", "of": [{"type": "lam"}]}}}})"), "where.of[0] is 'lam'; did you mean 'lan'"));
+  CHECK(says(refusal(R"({"version": 1, "analyses": {"people": {"where": {"type": "failover", "of": [{"type": "lam"}]}}}})"),
+             "where.of[0] is 'lam'; did you mean 'lan'"));
   CHECK(says(refusal(R"({"version": 1, "analyses": {"people": {"where": {"type": "lan"}}}})"), "where.hosts is missing"));
   CHECK(says(refusal("{"), "analyses.json"));
   CHECK_THROWS_AS(load_analyses("/nowhere/analyses.json"), Error);
@@ -82,9 +83,11 @@ TEST_CASE("a secret is refused wherever it stands, and its environment variable 
   const std::string lan = R"({"type": "lan", "hosts": ["gpu1:8700"], "token": "s3cret"})";
   CHECK(says(refusal(R"({"version": 1, "analyses": {"people": {"where": )" + lan + "}}}"), "analyses.people.where.token is a secret"));
   CHECK(says(refusal(R"({"version": 1, "analyses": {"people": {}}, "where": )" + lan + "}"), "write \"token_env\""));
-  CHECK(says(refusal(R"({"version": 1, "analyses": {"people": {"where": {"type": "failover", "of": [)" + lan + "]}}}}"), "where.of[0].token is a secret"));
+  CHECK(says(refusal(R"({"version": 1, "analyses": {"people": {"where": {"type": "failover", "of": [)" + lan + "]}}}}"),
+             "where.of[0].token is a secret"));
   CHECK(says(refusal(R"({"version": 1, "analyses": {"people": {"api_key": "s3cret"}}})"), "analyses.people.api_key is a secret"));
-  CHECK(says(refusal(R"({"version": 1, "analyses": {"people": {"where": {"type": "lan", "hosts": ["gpu1:8700"], "token_env": "T"}}}})", Code::not_built), "lan"));
+  const std::string env = R"({"type": "lan", "hosts": ["gpu1:8700"], "token_env": "VIDLOOM_TOKEN"})";
+  CHECK(says(refusal(R"({"version": 1, "analyses": {"people": {"where": )" + env + "}}}", Code::not_built), "lan"));
 }
 
 TEST_CASE("what stands in the file is read as it is, with absolute paths and the common place") {

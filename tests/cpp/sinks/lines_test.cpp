@@ -71,7 +71,8 @@ TEST_CASE("a label without a score is its name") {
   Detections found;
   found.vocabulary = Vocabulary::of({"street", "day"});
   constexpr float none = std::numeric_limits<float>::quiet_NaN();
-  found.labels = {{.class_id = 0, .confidence = none, .raw_score = none, .margin = none}, {.class_id = 1, .confidence = .5F, .raw_score = none, .margin = none}};
+  found.labels = {{.class_id = 0, .confidence = none, .raw_score = none, .margin = none},
+                  {.class_id = 1, .confidence = .5F, .raw_score = none, .margin = none}};
   Outcome scene(std::move(found), {}, "scene");
   scene.lists = {.detections = false, .labels = true};
   frame.outcomes.emplace_back("scene", std::move(scene));

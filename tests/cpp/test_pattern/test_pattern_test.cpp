@@ -180,7 +180,8 @@ TEST_CASE("a wrong pattern is refused by field, value and fix") {
 }
 
 TEST_CASE("the barcode is read at all sizes of picture, odd ones too") {
-  for (const std::string size : {"32x16", "33x17", "64x48", "100x100", "81x21", "160x32", "161x33", "160x90", "641x361", "1280x720", "720x1280", "1920x1080", "4000x100"}) {
+  for (const std::string size : {"32x16", "33x17", "64x48", "100x100", "81x21", "160x32", "161x33", "160x90",
+                                 "641x361", "1280x720", "720x1280", "1920x1080", "4000x100"}) {
     CAPTURE(size);
     Opened pattern("test:size=" + size + ",frames=3");
     for (std::uint32_t i = 0; i < 3; ++i) CHECK(read_barcode(grey_of_frame(*pattern.next())) == i);
