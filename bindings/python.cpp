@@ -133,7 +133,8 @@ Error error_from(py::handle exception, Code code, const std::string& where) {
 
 bool interrupts(const py::error_already_set& error) {
   if (!error.matches(PyExc_Exception)) return true;
-  return py::module_::import("vidloom._sources").attr("raised_by_signal_handler")(error.value()).cast<bool>();
+  const py::object trace = error.trace() ? error.trace() : py::object(py::none());  // before Python 3.12 the value does not have it
+  return py::module_::import("vidloom._sources").attr("raised_by_signal_handler")(trace).cast<bool>();
 }
 
 void keep_for_later(py::error_already_set error) noexcept { kept_error.emplace(std::move(error)); }

@@ -21,7 +21,7 @@ MODES = ("auto", "live", "complete")
 
 @dataclass(frozen=True)
 class Summary:
-    """What a run came to. ``frames`` were decoded, ``analyzed`` of them had an analysis due; ``counts``: {analysis: {status: n}}."""
+    """What a run came to. ``frames`` were read, ``analyzed`` of them had an analysis due; ``counts``: {analysis: {status: n}}."""
 
     frames: int = 0
     analyzed: int = 0
@@ -86,7 +86,9 @@ class Run:
         unhealthy = sum(statuses.get("dropped", 0) for statuses in counts.values())
         drops = {"unhealthy": unhealthy} if unhealthy else {}  # nothing else is dropped from what is finite
         bad = any(statuses.get("failed") or statuses.get("dropped") for statuses in counts.values())
-        return Summary(self._native.stats["decoded"], report.due, counts, drops, report.duration, report.elapsed, 1 if bad else 0)
+        stats = self._native.stats
+        seen = stats["decoded"] + stats["skipped"]  # not all were worth decoding
+        return Summary(seen, report.due, counts, drops, report.duration, report.elapsed, 1 if bad else 0)
 
     def __repr__(self) -> str:
         return f"<vidloom.Run of {self.info.stream}: {'over' if self._closed else 'under way' if self._begun else 'not begun'}>"

@@ -8,7 +8,7 @@ import os
 import signal
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from types import GeneratorType
+from types import GeneratorType, TracebackType
 from typing import Any
 
 from . import _log, _vidloom
@@ -200,11 +200,10 @@ def _time_base(rate: float) -> tuple[int, int]:
     return period.numerator, period.denominator
 
 
-def raised_by_signal_handler(error: BaseException) -> bool:
-    """Whether a handler of this process raised it, in the middle of what happened to run: Celery's SoftTimeLimitExceeded."""
+def raised_by_signal_handler(traceback: TracebackType | None) -> bool:
+    """Whether a handler of this process raised what has this traceback: Celery's SoftTimeLimitExceeded."""
     handlers = [signal.getsignal(number) for number in signal.valid_signals()]
     codes = {getattr(getattr(handler, "__func__", handler), "__code__", None) for handler in handlers} - {None}
-    traceback = error.__traceback__
     while traceback is not None:
         if traceback.tb_frame.f_code in codes:
             return True

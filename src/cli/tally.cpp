@@ -135,7 +135,7 @@ std::string Tally::summary(const std::vector<std::string>& files) const {
     skipped += stream.skipped;
   }
   const double seen = media_seconds(), wall = wall_seconds();
-  std::string text = fmt::format("{} frames, {:.1f} s of video in {:.1f} s: {}\n", decoded, seen, wall, times(seen / wall));
+  std::string text = fmt::format("{} frames, {:.1f} s of video in {:.1f} s: {}\n", decoded + skipped, seen, wall, times(seen / wall));
   if (skipped > 0) text += fmt::format("{} packets were not decoded: nothing needed their pictures\n", skipped);
   if (concealed > 0) text += fmt::format("{} frames were damaged\n", concealed);
   if (!analyses_.empty())
