@@ -46,7 +46,7 @@ std::int64_t PacketPlan::distance(std::int64_t from, std::int64_t to) const noex
 }
 
 Nanos PacketPlan::duration_of(const AVPacket& packet) const noexcept {
-  return packet.duration > 0 ? from_pts(packet.duration, time_base_) : usual_duration_;
+  return packet.duration > 0 ? std::min(from_pts(packet.duration, time_base_), Timeline::farthest) : usual_duration_;
 }
 
 AVPacket* PacketPlan::next() {
