@@ -74,7 +74,7 @@ class Watch {
                    std::to_string(max_pixels_));
     if (last_ && info.epoch < last_->epoch) throw Broken("the epoch went back");
     if (last_ && info.epoch == last_->epoch) {
-      if (info.sequence != last_->sequence + 1)
+      if (info.sequence != last_->sequence + 1 + info.skipped)
         throw Broken("the sequence went from " + std::to_string(last_->sequence) + " to " + std::to_string(info.sequence));
       if (info.time.media_time < last_->time.media_time) throw Broken("media_time stepped back within an epoch");
     }
@@ -150,11 +150,11 @@ Demand some_demand(Dice& dice) {
           .healthy_only = dice.chance(50)};
 }
 
-/// Reads until `most` frames came. \return whether the source ended.
+/// Reads until `most` frames came. \return whether the source ended with neither a frame nor pictures that no demand needed.
 bool read_some(Source& source, Watch& watch, std::uint64_t most, Dice& dice, Outcome& outcome, Nanos& seen, std::vector<FrameInfo>& plain) {
   for (std::uint64_t count = 0; count < most;) {
     const ReadResult next = source.read();
-    if (std::holds_alternative<End>(next)) return true;
+    if (const auto* end = std::get_if<End>(&next)) return outcome.frames == 0 && !end->last;
     if (const auto* frame = std::get_if<Frame>(&next)) {
       watch.see(*frame);
       ++outcome.frames;
@@ -200,14 +200,14 @@ void read_in_some_way(Source& source, const SourceInfo& info, std::int64_t max_p
   std::vector<FrameInfo> plain;
   const std::size_t way = dice.below(10);
   const std::uint64_t most = way < 6 ? most_frames : 1 + dice.below(12);
-  const bool ended = read_some(source, watch, most, dice, outcome, seen, plain);
-  if (ended && outcome.frames == 0) throw Broken("a source that opened ended without a frame and without an error");
+  const bool nothing = read_some(source, watch, most, dice, outcome, seen, plain);
+  if (nothing) throw Broken("a source that opened ended without a frame and without an error");
   if (way < 6 || !info.seekable || plain.empty()) return;
   for (std::size_t left = 1 + dice.below(3); left > 0; --left) {
     if (way == 9) {
       const SourceStats stats = source.stats();
-      // Without a step of the times from the first to the last, a time means one picture.
-      const bool steady = plain.front().epoch == plain.back().epoch && stats.repairs == 0 && stats.errors == 0 && stats.concealed == 0;
+      // Without a step of the times from the first to the last, a time means one picture; with all read, a place in `plain` a number.
+      const bool steady = stats.skipped == 0 && plain.front().epoch == plain.back().epoch && stats.repairs == 0 && stats.errors == 0 && stats.concealed == 0;
       fetch(source, plain, steady && info.codec == "h264", dice, outcome);
       continue;
     }

@@ -1,4 +1,5 @@
 #include <sources/ffmpeg/sampler.hpp>
+#include <sources/ffmpeg/timeline.hpp>
 
 #include <algorithm>
 
@@ -17,7 +18,10 @@ void Sampler::set_demands(std::span<const Demand> demands) {
   skips_ = !demands.empty();
   keyframes_suffice_ = mostly_keyframes_ = !demands.empty();
   last_needed_ = demands.empty() ? std::nullopt : std::optional<std::uint64_t>(0);
-  for (const Demand& demand : demands) {
+  for (Demand demand : demands) {
+    // As long as all of media_time, which is as good as endless and leaves room to add to.
+    demand.every = std::min(demand.every, Timeline::farthest);
+    demand.tolerance = std::min(demand.tolerance, Timeline::farthest);
     grids_.push_back({demand, last_});
     const bool each = demand.every <= Nanos{0} && !demand.keyframes_only;
     skips_ = skips_ && (!each || demand.first > 0);
