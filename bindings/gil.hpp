@@ -18,6 +18,10 @@ namespace vidloom::bindings {
   for (;;) pause();
 }
 
+/// Gives this thread its Python state, if it has none, at no time when the process forks. Until Python 3.12 a child of os.fork()
+/// takes the lock of the list of these states before it renews it: were it held here meanwhile, the child would wait for ever.
+void make_thread_state();
+
 /// Holds the lock. Throws Error(cancelled) when there is no interpreter any more.
 class Gil {
  public:
@@ -29,6 +33,7 @@ class Gil {
  private:
   static PyGILState_STATE ensure() {
     if (!Py_IsInitialized()) throw Error(Code::cancelled, "the Python interpreter has ended");
+    make_thread_state();
     try {
       return PyGILState_Ensure();
     } catch (abi::__forced_unwind&) {
