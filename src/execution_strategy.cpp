@@ -18,7 +18,7 @@ Answer abandoned() { return {.detections = Error(Code::internal, "abandoned: the
 
 }  // namespace
 
-Completion::Completion(std::function<void(Answer)> done) : state_(std::make_unique<State>(std::move(done))) {}
+Completion::Completion(std::function<void(Answer)> done) : state_(std::make_unique<State>(State{std::move(done)})) {}
 Completion::Completion(Completion&&) noexcept = default;
 
 Completion& Completion::operator=(Completion&& other) noexcept {
