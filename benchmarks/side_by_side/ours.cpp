@@ -217,6 +217,7 @@ void tensor(const Request& request, Reply& reply) {
   const int side = request.integer("size", 224);
   spec.size = {side, side};
   spec.fit = request.text("fit") == "letterbox" ? TensorSpec::Fit::letterbox : TensorSpec::Fit::centre_crop;
+  spec.filter = request.has("filter") && request.text("filter") == "bilinear" ? Filter::bilinear : Filter::bicubic;
   if (request.integer("clip", 0) != 0) {  // OpenAI's CLIP: mean and deviation of its training pictures
     const float mean[] = {0.48145466F, 0.4578275F, 0.40821073F}, deviation[] = {0.26862954F, 0.26130258F, 0.27577711F};
     std::copy(std::begin(mean), std::end(mean), spec.mean);

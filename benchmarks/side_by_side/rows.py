@@ -440,7 +440,7 @@ class Rows:
 
     def _letterbox(self) -> Row:
         peers = [("RGB, cv2 letterbox", "letterbox", 8.0), ("ready RGB, cv2 letterbox", "ready_letterbox", 8.0)]
-        ours = {"size": 640, "fit": "letterbox"}
+        ours = {"size": 640, "fit": "letterbox", "filter": "bilinear"}
         return self._tensors(
             "P2",
             "planes of 1080p to a letterboxed float input, 640 x 640, 1 thread",

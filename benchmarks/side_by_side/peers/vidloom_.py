@@ -77,7 +77,7 @@ def at(request: dict[str, str], reply: Reply) -> None:
 def tensor(request: dict[str, str], reply: Reply) -> None:
     most = int(request.get("most", 10))
     frames = [frame for frame, _ in zip(_open(request), range(most), strict=False)]
-    options: dict[str, Any] = {"fit": request["fit"]}
+    options: dict[str, Any] = {"fit": request["fit"], "filter": request.get("filter", "bicubic")}
     if request.get("clip") == "1":
         options |= {"mean": (0.48145466, 0.4578275, 0.40821073), "std": (0.26862954, 0.26130258, 0.27577711)}
 
