@@ -384,6 +384,7 @@ class Run {
         again_.push_back({chunk.from, middle});
         again_.push_back({middle, chunk.to});
         ++leaky_chunks_;
+        keep(worker);
         return;
       }
       ++leaks_;
@@ -392,6 +393,18 @@ class Run {
     if (end == End::well) return;
     find(worker, end, at);
     if (end != End::leaked && at + 1 < chunk.to) again_.push_back({at + 1, chunk.to});
+  }
+
+  /// What was said of a process that ended badly after its last input: no single input may do it again.
+  void keep(const Worker& worker) const {
+    const Chunk chunk = worker.chunk();
+    const fs::path kept =
+        fs::path(options_.folder) / ("inputs_" + std::to_string(chunk.from) + "_to_" + std::to_string(chunk.to) + ".log");
+    std::error_code ignored;
+    fs::copy_file(worker.log(), kept, fs::copy_options::overwrite_existing, ignored);
+    std::printf("after inputs %llu to %llu: %s\n    kept as %s\n", as_long(chunk.from), as_long(chunk.to - 1),
+                found_in(worker.log()).c_str(), kept.c_str());
+    std::fflush(stdout);
   }
 
   void find(const Worker& worker, End end, std::uint64_t number) {
