@@ -90,10 +90,11 @@ Levels levels_of(const Frame& frame, std::span<const Box> regions) {
   return {mean, std::sqrt(std::max(0.0, squares / count - mean * mean))};
 }
 
-std::vector<Colour> colours_of(const Image& image, std::span<const Box> regions) {
+/// Puts the colours of the wanted pixels into `colours`.
+void collect_colours(const Image& image, std::span<const Box> regions, std::vector<Colour>& colours) {
   const Rows rows(image.size(), regions, inverse(image.display_from_image()));
   const auto* bytes = reinterpret_cast<const std::uint8_t*>(image.bytes().data());
-  std::vector<Colour> colours;
+  colours.clear();
   colours.reserve(image.bytes().size() / 3);
   for (int y = 0; y < image.size().height; ++y) {
     rows.each_part(y, [&](int first, int end) {
@@ -102,7 +103,6 @@ std::vector<Colour> colours_of(const Image& image, std::span<const Box> regions)
       }
     });
   }
-  return colours;
 }
 
 /// Mean of HSV's saturation: (max - min) / max of a pixel's R, G, B, 0 where all are 0.
@@ -138,8 +138,9 @@ struct Part {
 
 /// k-means (Lloyd, "Least squares quantization in PCM", 1982) from a fixed start, so that equal pictures give equal colours:
 /// the part that scatters most is cut at the mean of its widest channel, until there are `wanted` parts.
-/// \return R, G, B rows, most frequent first; fewer than `wanted` where the picture has fewer colours. Reorders `colours`.
-std::vector<double> dominant_colours(std::vector<Colour>& colours, std::size_t wanted) {
+/// \return R, G, B rows, most frequent first; fewer than `wanted` where the picture has fewer colours. Reorders `colours`; `nearest`
+/// is overwritten.
+std::vector<double> dominant_colours(std::vector<Colour>& colours, std::vector<std::uint8_t>& nearest, std::size_t wanted) {
   std::vector<double> rows;
   if (colours.empty()) return rows;
   std::vector<Part> parts{Part(colours)};
@@ -159,7 +160,7 @@ std::vector<double> dominant_colours(std::vector<Colour>& colours, std::size_t w
   };
   std::vector<Cluster> clusters;
   for (const Part& part : parts) clusters.push_back({part.mean, {}, part.colours.size()});
-  std::vector<std::uint8_t> nearest(colours.size(), 255);
+  nearest.assign(colours.size(), 255);
   bool moved = true;
   for (int round = 0; moved && round < most_rounds; ++round) {
     moved = false;
@@ -192,7 +193,7 @@ std::vector<double> dominant_colours(std::vector<Colour>& colours, std::size_t w
 
 class Visual final : public DetectionAdapter {
  public:
-  explicit Visual(int colors) : colors_(static_cast<std::size_t>(colors)) {}
+  explicit Visual(int colors) : wanted_(static_cast<std::size_t>(colors)) {}
 
   AdapterInfo info() const override {
     AdapterInfo info;
@@ -213,15 +214,15 @@ class Visual final : public DetectionAdapter {
   }
 
  private:
-  Result<Detections> look_at(const Item& item) const try {
+  Result<Detections> look_at(const Item& item) try {
     const Size size = item.frame.size();
     const int longest = std::max(size.width, size.height);
     const auto side = [longest](int length) { return longest <= colour_size ? length : std::max(1, length * colour_size / longest); };
-    std::vector<Colour> colours = colours_of(item.frame.image({.size = {side(size.width), side(size.height)}}), item.regions);
+    collect_colours(item.frame.image({.size = {side(size.width), side(size.height)}}), item.regions, colours_);
     const Levels levels = levels_of(item.frame, item.regions);
-    const double saturation = saturation_of(colours);
+    const double saturation = saturation_of(colours_);
     Detections found;
-    found.attributes = {{"dominant_colors", dominant_colours(colours, colors_), "", 3},
+    found.attributes = {{"dominant_colors", dominant_colours(colours_, nearest_, wanted_), "", 3},
                         {"brightness_level", levels.brightness},
                         {"contrast_level", levels.contrast},
                         {"saturation_level", saturation}};
@@ -230,7 +231,10 @@ class Visual final : public DetectionAdapter {
     return error;
   }
 
-  std::size_t colors_;
+  const std::size_t wanted_;  // dominant colours
+  // Kept for the next picture.
+  std::vector<Colour> colours_{};
+  std::vector<std::uint8_t> nearest_{};
 };
 
 }  // namespace

@@ -92,7 +92,6 @@ void Demuxer::open(bool all_programs) {
   input_.reset();
   throw_if_stopped();
   input_ = std::make_unique<FileInput>(path_, stop_);
-  const std::string head = input_->head(512);
 
   // By content alone: a name says nothing about what is in a file, and must not choose who reads it.
   const AVInputFormat* format = nullptr;
@@ -101,7 +100,7 @@ void Demuxer::open(bool all_programs) {
   if (input_->failure() != 0) throw Error(Code::source, path_ + " cannot be read: " + std::strerror(input_->failure()), true);
   if (format && names_other_files(*format)) throw playlist(path_, *format);
   if (score < 0 || !format || is_called(*format, "tty")) {
-    if (is_text(head)) throw Error(Code::source, path_ + " is a text file, not a video");
+    if (is_text(input_->head(512).view())) throw Error(Code::source, path_ + " is a text file, not a video");
     throw Error(Code::source, path_ + " is not a video: nothing in its content is of a format that FFmpeg knows");
   }
 
@@ -159,7 +158,7 @@ bool Demuxer::open_quick() {
 void Demuxer::refuse_scrambled() {
   constexpr unsigned sample_aes = 0xDB;  // stream type of H.264 under Apple's SAMPLE-AES
   constexpr std::size_t look = std::size_t{1} << 16;
-  const transport::Count count = transport::count(input_->head(look), stream().id);
+  const transport::Count count = transport::count(input_->head(look).view(), stream().id);
   if (stream().codecpar->codec_tag == sample_aes || (count.scrambled > 0 && count.scrambled == count.packets))
     throw Error(Code::source, path_ + " is encrypted: its video packets are scrambled, and no key is known");
 }
@@ -169,7 +168,7 @@ std::optional<std::int64_t> Demuxer::look_for_duration() {
   if (first == AV_NOPTS_VALUE) return std::nullopt;
   // A picture of more bytes than the last look would hide its own timestamp: then more is looked at.
   for (std::size_t bytes = std::size_t{1} << 16; bytes <= std::size_t{1} << 22; bytes <<= 2) {
-    const auto last = transport::latest_pts(input_->tail(bytes), stream().id, first);
+    const auto last = transport::latest_pts(input_->tail(bytes).view(), stream().id, first);
     if (!last) continue;
     return transport::distance(first, *last) + first_->duration;
   }

@@ -152,18 +152,18 @@ std::int64_t FileInput::seek(void* opaque, std::int64_t offset, int whence) noex
   return at < 0 ? AVERROR(errno) : at;
 }
 
-std::string FileInput::head(std::size_t bytes) { return part(0, bytes); }
+FileBytes FileInput::head(std::size_t bytes) const { return part(0, bytes); }
 
-std::string FileInput::tail(std::size_t bytes) {
+FileBytes FileInput::tail(std::size_t bytes) const {
   const auto wanted = static_cast<std::int64_t>(bytes);
   return part(size_ > wanted ? size_ - wanted : 0, bytes);
 }
 
-std::string FileInput::part(std::int64_t at, std::size_t bytes) const {
-  std::string text(bytes, '\0');
-  const auto got = seekable_ ? ::pread(file_.get(), text.data(), bytes, at) : 0;
-  text.resize(got > 0 ? static_cast<std::size_t>(got) : 0);
-  return text;
+FileBytes FileInput::part(std::int64_t at, std::size_t bytes) const {
+  FileBytes found(bytes);
+  const auto got = seekable_ ? ::pread(file_.get(), found.data(), bytes, at) : 0;
+  found.resize(got > 0 ? static_cast<std::size_t>(got) : 0);
+  return found;
 }
 
 }  // namespace vidloom

@@ -1,13 +1,16 @@
 #pragma once
 /// Bytes of exactly one file, for FFmpeg's demuxers: nothing else can be opened through it.
 
+#include <imaging/mapped_memory.hpp>
 #include <support/ffmpeg/av.hpp>
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <exception>
 #include <memory>
 #include <string>
+#include <string_view>
 
 namespace vidloom {
 
@@ -45,6 +48,19 @@ class WakeUp {
   mutable std::exception_ptr thrown_;  // the reading thread's alone
 };
 
+/// A copy of some of a file's bytes.
+class FileBytes {
+ public:
+  explicit FileBytes(std::size_t most) : data_(map_memory(most)) {}
+  char* data() noexcept { return reinterpret_cast<char*>(data_.get()); }
+  void resize(std::size_t bytes) noexcept { size_ = bytes; }  ///< at most what it was made for
+  std::string_view view() const noexcept { return {reinterpret_cast<const char*>(data_.get()), size_}; }
+
+ private:
+  std::shared_ptr<std::byte> data_;  // Note [Large memory]
+  std::size_t size_ = 0;
+};
+
 /// One thread reads; the WakeUp ends a read that waits (pipes and devices; a disk does not wait long).
 class FileInput {
  public:
@@ -58,11 +74,11 @@ class FileInput {
   bool seekable() const noexcept { return seekable_; }
   std::int64_t size() const noexcept { return size_; }  ///< bytes; -1: not known (pipe)
   int failure() const noexcept { return failure_; }     ///< errno of a read that failed; 0: none
-  std::string head(std::size_t bytes);                  ///< the first bytes, without moving; empty for a pipe
-  std::string tail(std::size_t bytes);                  ///< the last ones
+  FileBytes head(std::size_t bytes) const;              ///< the first bytes, without moving; empty for a pipe
+  FileBytes tail(std::size_t bytes) const;              ///< the last ones
 
  private:
-  std::string part(std::int64_t at, std::size_t bytes) const;
+  FileBytes part(std::int64_t at, std::size_t bytes) const;
   static int read(void* self, std::uint8_t* to, int bytes) noexcept;
   static std::int64_t seek(void* self, std::int64_t offset, int whence) noexcept;
 
