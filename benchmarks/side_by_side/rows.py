@@ -429,12 +429,17 @@ class Rows:
     def _clip_tensor(self) -> Row:
         peers = [
             ("RGB, torchvision v2 uint8", "torchvision_v2", 1.6),
+            ("accurate RGB, torchvision v2 uint8", "accurate_torchvision_v2", 1.6),
             ("RGB, CLIPImageProcessor (torchvision)", "hf_torchvision", 1.6),
             ("RGB, CLIPImageProcessor (Pillow)", "hf_pil", 1.6),
             ("RGB, cv2 INTER_CUBIC", "cv2_cubic", 1.6),
             ("ready RGB, CLIPImageProcessor (torchvision)", "ready_hf_torchvision", 1.6),
         ]
-        targets = [Target("RGB, torchvision v2 uint8", "at least", 8), Target("RGB, CLIPImageProcessor (torchvision)", "at least", 15)]
+        targets = [
+            Target("RGB, torchvision v2 uint8", "at least", 8),
+            Target("accurate RGB, torchvision v2 uint8", "at least", 8),
+            Target("RGB, CLIPImageProcessor (torchvision)", "at least", 15),
+        ]
         ours = {"size": 224, "fit": "centre_crop", "clip": 1}
         return self._tensors("P1", "planes of 1080p to CLIP's float input, 224 x 224, 1 thread", ours, "clip", 224, peers, targets)
 

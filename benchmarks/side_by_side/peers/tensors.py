@@ -1,7 +1,7 @@
 """From decoded planes, and from ready RGB, to a model's input: what people write without Vidloom. Each task is one library's way.
 
 The pictures are the first of the row's film, as planes; RGB is made of them by swscale through PyAV, which is inside the clock unless
-the task's name begins with `ready_`.
+the task's name begins with `ready_`. swscale's usual way takes the nearest chroma sample; `accurate_` asks for its best.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import av
 import cv2
 import numpy as np
 import torch
+from av.video.reformatter import Interpolation
 from PIL import Image
 
 from .. import cuda_stubs
@@ -23,6 +24,7 @@ from ..peer import Reply, serve
 
 MEAN = (0.48145466, 0.4578275, 0.40821073)
 DEVIATION = (0.26862954, 0.26130258, 0.27577711)
+ACCURATE = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT | Interpolation.FULL_CHR_H_INP
 
 
 @cache
@@ -54,6 +56,10 @@ def processor(backend: str) -> Any:
 
 def rgb(frame: av.VideoFrame) -> np.ndarray:
     return frame.to_ndarray(format="rgb24")
+
+
+def accurate_rgb(frame: av.VideoFrame) -> np.ndarray:
+    return frame.to_ndarray(format="rgb24", interpolation=ACCURATE)
 
 
 def normalised(chw: torch.Tensor) -> torch.Tensor:
@@ -116,18 +122,19 @@ WAYS: dict[str, Callable[[np.ndarray], Any]] = {
 
 
 def task(name: str) -> Callable[[dict[str, str], Reply], None]:
-    make, ready = WAYS[name.removeprefix("ready_")], name.startswith("ready_")
+    make, ready = WAYS[name.removeprefix("ready_").removeprefix("accurate_")], name.startswith("ready_")
+    to_rgb = accurate_rgb if name.startswith("accurate_") else rgb
 
     def run(request: dict[str, str], reply: Reply) -> None:
         torch.set_num_threads(int(request.get("threads", "1")))
         cv2.setNumThreads(int(request.get("threads", "1")))
         planes = frames(request["file"], int(request.get("most", 10)))
         pictures = [rgb(frame) for frame in planes] if ready else planes
-        make(rgb(planes[0]))
+        make(to_rgb(planes[0]))
 
         def work() -> None:
             for frame, picture in zip(planes, pictures, strict=True):
-                result = make(picture if ready else rgb(frame))
+                result = make(picture if ready else to_rgb(frame))
                 reply.picture(frame.time, np.asarray(result))
 
         reply.timed(work, len(planes))
@@ -136,4 +143,4 @@ def task(name: str) -> Callable[[dict[str, str], Reply], None]:
 
 
 if __name__ == "__main__":
-    serve({name: task(name) for way in WAYS for name in (way, f"ready_{way}")})
+    serve({name: task(name) for way in WAYS for name in (way, f"ready_{way}", f"accurate_{way}")})
