@@ -35,6 +35,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--python", type=pathlib.Path, default=ROOT / ".venv/bin/python", help="a Python with vidloom installed")
     parser.add_argument("--stubs", type=pathlib.Path, default=ROOT / "build/bench-venv/cuda_stubs")
     parser.add_argument("--write", type=pathlib.Path, help="a document whose generated section is renewed from all rows found in --out")
+    parser.add_argument("--write-only", action="store_true", help="measures nothing")
     return parser.parse_args()
 
 
@@ -65,7 +66,7 @@ def main() -> int:
         pathlib.Path(__file__).resolve().parents[1],
     )
     bench = Bench(tools, options.out, cores, options.seconds, options.realtime)
-    if options.rows or not options.write:
+    if not options.write_only:
         for name in wanted:
             say(f"{name}")
             row = rows.make(name)
