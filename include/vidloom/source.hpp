@@ -78,9 +78,9 @@ class PacketTap;  ///< compressed video and audio before decoding: remux, record
 class VIDLOOM_API CpuGate {
  public:
   explicit CpuGate(unsigned width);
-  /// The gate shared by all Analyzers of this process, as wide as it has cores (or VIDLOOM_THREADS).
+  /// The gate shared by all Analyzers of this process: as wide as it has cores and one more, or VIDLOOM_THREADS.
   static CpuGate& process();
-  /// Held while decoding one picture.
+  /// Held while decoding.
   class VIDLOOM_API Pass {
    public:
     explicit Pass(CpuGate& gate);

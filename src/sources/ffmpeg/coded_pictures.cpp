@@ -128,13 +128,22 @@ void CodedPictures::read_extradata(std::string_view extradata) {
   if (kind_ == Kind::h264 && byte(extradata, 0) == 1) {  // AVCDecoderConfigurationRecord, ISO/IEC 14496-15
     length_bytes_ = (byte(extradata, 4) & 3) + 1;
     std::string_view rest = extradata.substr(std::min<std::size_t>(extradata.size(), 6));
-    for (unsigned count = byte(extradata, 5) & 31; count > 0 && !rest.empty(); --count) read_h264_parameters(next_unit(rest, 2));
+    for (unsigned count = byte(extradata, 5) & 31; count > 0 && !rest.empty(); --count)
+      sequence_ = read_h264_parameters(next_unit(rest, 2)) || sequence_;
+    picture_ = byte(rest, 0) > 0 && rest.size() > 3;
   } else if (kind_ == Kind::h264) {
     for (std::string_view unit; !(unit = next_unit(extradata, 0)).empty();)
       if ((byte(unit, 0) & 31) == 7) read_h264_parameters(unit);
   } else if (kind_ == Kind::hevc && byte(extradata, 0) == 1 && extradata.size() > 22) {  // HEVCDecoderConfigurationRecord
     length_bytes_ = (byte(extradata, 21) & 3) + 1;
     layers_ = static_cast<int>(byte(extradata, 21) >> 3 & 7);
+    std::string_view rest = extradata.substr(23);
+    for (unsigned arrays = byte(extradata, 22); arrays > 0 && rest.size() > 3; --arrays) {
+      const unsigned type = byte(rest, 0) & 63;
+      unsigned units = byte(rest, 1) << 8 | byte(rest, 2);
+      rest.remove_prefix(3);
+      for (; units > 0 && !next_unit(rest, 2).empty(); --units) see_hevc_parameters(type);
+    }
   } else if (kind_ == Kind::hevc) {
     for (std::string_view unit; !(unit = next_unit(extradata, 0)).empty();)
       if ((byte(unit, 0) >> 1 & 63) == 32) layers_ = static_cast<int>(byte(unit, 3) >> 1 & 7) + 1;
@@ -272,6 +281,10 @@ std::optional<CodedPicture> CodedPictures::look_h264(std::string_view bytes) {
   return picture;
 }
 
+void CodedPictures::see_hevc_parameters(unsigned type) noexcept {
+  if (type >= 32 && type <= 34) (type == 32 ? video_ : type == 33 ? sequence_ : picture_) = true;
+}
+
 std::optional<CodedPicture> CodedPictures::look_hevc(std::string_view bytes) {
   CodedPicture picture;
   std::string sets;
@@ -283,7 +296,7 @@ std::optional<CodedPicture> CodedPictures::look_hevc(std::string_view bytes) {
     if (((byte(unit, 0) & 1) << 5 | byte(unit, 1) >> 3) != 0) continue;  // of another layer: not decoded
     if (type >= 32 && type <= 34) {
       if (type == 32) layers_ = static_cast<int>(byte(unit, 3) >> 1 & 7) + 1;
-      (type == 32 ? video_ : type == 33 ? sequence_ : picture_) = true;
+      see_hevc_parameters(type);
       sets.append(unit);
     } else if (type <= 9 || (type >= 16 && type <= 21)) {
       pictures += (byte(unit, 2) & 0x80) != 0;

@@ -41,6 +41,7 @@ class CodedPictures {
   std::optional<CodedPicture> look_hevc(std::string_view bytes);
   std::optional<CodedPicture> look_mpeg2(std::string_view bytes);
   bool read_h264_parameters(std::string_view unit);
+  void see_hevc_parameters(unsigned type) noexcept;
   void read_extradata(std::string_view extradata);
 
   Kind kind_ = Kind::unknown;

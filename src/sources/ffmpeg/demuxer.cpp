@@ -48,7 +48,7 @@ Error playlist(const std::string& path, const AVInputFormat& format) {
 Demuxer::Demuxer(const std::string& path, const WakeUp& stop, std::int64_t max_pixels, bool quick, const Demuxer* like)
     : path_(path), stop_(stop), max_pixels_(max_pixels) {
   open(!quick);
-  if (quick && input_->seekable() && is_mpegts()) {
+  if (quick && input_->seekable() && (is_mpegts() || is_mov())) {
     if (open_quick()) return;
     open(true);
   }
@@ -129,19 +129,23 @@ void Demuxer::open(bool all_programs) {
 }
 
 bool Demuxer::open_quick() {
+  check_sizes();
   if (context_->nb_programs > 1) return false;
   int videos = 0;
   for (unsigned index = 0; index < context_->nb_streams; ++index) {
-    if (context_->streams[index]->codecpar->codec_type != AVMEDIA_TYPE_VIDEO) continue;
+    const AVStream& stream = *context_->streams[index];
+    if (stream.codecpar->codec_type != AVMEDIA_TYPE_VIDEO || (stream.disposition & AV_DISPOSITION_ATTACHED_PIC) != 0) continue;
     ++videos;
     chosen_ = index;
   }
   if (videos != 1) return false;
   const AVCodecParameters& parameters = *stream().codecpar;
   if (parameters.codec_id != AV_CODEC_ID_H264 && parameters.codec_id != AV_CODEC_ID_HEVC &&
-      parameters.codec_id != AV_CODEC_ID_MPEG2VIDEO)
+      (is_mov() || parameters.codec_id != AV_CODEC_ID_MPEG2VIDEO))
     return false;
-  refuse_scrambled();
+  // Of a film in fragments only a probe knows the length.
+  if (is_mov() && (stream().duration <= 0 || stream().avg_frame_rate.num <= 0)) return false;
+  if (is_mpegts()) refuse_scrambled();
   for (unsigned index = 0; index < context_->nb_streams; ++index)
     if (index != chosen_) context_->streams[index]->discard = AVDISCARD_ALL;
   av::PacketPtr packet = av::make_packet();
@@ -164,6 +168,7 @@ void Demuxer::refuse_scrambled() {
 }
 
 std::optional<std::int64_t> Demuxer::look_for_duration() {
+  if (!is_mpegts()) return std::nullopt;
   const std::int64_t first = first_ ? first_->pts : AV_NOPTS_VALUE;
   if (first == AV_NOPTS_VALUE) return std::nullopt;
   // A picture of more bytes than the last look would hide its own timestamp: then more is looked at.
@@ -248,9 +253,11 @@ void Demuxer::choose() {
     if (index != chosen_) context_->streams[index]->discard = AVDISCARD_ALL;
 }
 
-bool Demuxer::indexed() const noexcept { return is_called(*context_->iformat, "mov") || is_called(*context_->iformat, "matroska"); }
+bool Demuxer::indexed() const noexcept { return is_mov() || is_called(*context_->iformat, "matroska"); }
 
 bool Demuxer::is_mpegts() const noexcept { return is_called(*context_->iformat, "mpegts"); }
+
+bool Demuxer::is_mov() const noexcept { return is_called(*context_->iformat, "mov"); }
 
 bool Demuxer::read(AVPacket& packet) {
   if (first_) {
@@ -278,7 +285,7 @@ bool Demuxer::next(AVPacket& packet) {
 }
 
 bool Demuxer::cut_off() {
-  if (!is_called(*context_->iformat, "mov") || input_->size() < 0) return false;
+  if (!is_mov() || input_->size() < 0) return false;
   for (int index = avformat_index_get_entries_count(&stream()) - 1; index >= 0; --index) {
     const AVIndexEntry* entry = avformat_index_get_entry(&stream(), index);
     if (entry && entry->pos + entry->size > input_->size()) return true;

@@ -23,8 +23,9 @@ class Demuxer {
   /// Throws Error(source) saying what the file is instead of a video; Error(cancelled) once `stop` is set.
   ///
   /// \param quick  a plain MPEG-TS file (one program, one video, H.264, HEVC or MPEG-2, beginning with a keyframe that carries its
-  ///   parameter sets) is not probed: probing decodes a picture and throws it away. Then quick() is true and the stream's
-  ///   parameters hold the codec alone; what the decoder says of first() completes them. All other files are probed.
+  ///   parameter sets) or MP4 (one video, H.264 or HEVC, complete parameter sets in its header or first picture) is not probed: probing
+  ///   decodes pictures and throws them away. Then quick() is true and the stream's parameters hold what the container says, for
+  ///   MPEG-TS the codec alone; what the decoder says of first() completes them. All other files are probed.
   /// \param like  a demuxer of the same file: its stream is taken without probing where this one shows the same streams.
   Demuxer(const std::string& path, const WakeUp& stop, std::int64_t max_pixels, bool quick = false,
           const Demuxer* like = nullptr);
@@ -35,7 +36,7 @@ class Demuxer {
   /// Of the quick way: the packet that read() gives first, and the parameter sets in it.
   AVPacket& first() noexcept { return *first_; }
   const std::string& parameter_sets() const noexcept { return parameter_sets_; }
-  /// Of the quick way: from the first timestamp to the end of the picture with the last one, by a look at the file's tail.
+  /// Of MPEG-TS the quick way: from the first timestamp to the end of the picture with the last one, by a look at the file's tail.
   std::optional<std::int64_t> look_for_duration();
 
   AVFormatContext& container() noexcept { return *context_; }
@@ -45,6 +46,7 @@ class Demuxer {
   /// \return whether `format` keeps an index that seeks land by ("mov", "matroska").
   bool indexed() const noexcept;
   bool is_mpegts() const noexcept;
+  bool is_mov() const noexcept;  ///< MP4 and its relatives
 
   /// The next packet of the stream. \return false at the end.
   /// Throws Error(source) when the disk fails, Error(cancelled).

@@ -26,17 +26,24 @@ void FrameReader::start(FrameReader* like) {
   if (like) first_ = like->first_;
   if (demuxer_->quick()) {
     take_decoder(1);
-    complete_parameters();
-  } else if (const AVCodecID codec = demuxer_->stream().codecpar->codec_id; !avcodec_find_decoder(codec)) {
+    if (complete_parameters()) return;
+    decoder_.reset();
+    demuxer_ = std::make_unique<Demuxer>(path_, stop_, options_.max_pixels, false, like ? &like->demuxer() : nullptr);
+  }
+  if (const AVCodecID codec = demuxer_->stream().codecpar->codec_id; !avcodec_find_decoder(codec)) {
     throw Error(Code::decode, path_ + ": this FFmpeg has no decoder for " + av::codec_name(codec));
   }
 }
 
 /// What probing would have found: size, format, colour, rate and duration, from the headers of the first picture and the file's tail.
-void FrameReader::complete_parameters() {
+/// \return false: not in there.
+bool FrameReader::complete_parameters() {
   AVStream& stream = demuxer_->stream();
-  if (!decoder_->describe(demuxer_->first(), *stream.codecpar, stream.avg_frame_rate)) return;
+  AVRational rate{};
+  if (!decoder_->describe(demuxer_->first(), *stream.codecpar, rate)) return false;
+  if (stream.avg_frame_rate.num <= 0) stream.avg_frame_rate = rate;
   if (const auto duration = demuxer_->look_for_duration()) stream.duration = *duration;
+  return true;
 }
 
 av::Decoder::Options FrameReader::decoder_options(int threads) {
@@ -47,15 +54,16 @@ void FrameReader::take_decoder(int threads) {
   give_decoder_back();
   const av::Decoder::Options options = decoder_options(threads);
   const AVCodecParameters& parameters = *demuxer_->stream().codecpar;
-  // The decoder of an unprobed stream knows nothing beforehand, not even what this one's first picture said meanwhile.
+  // The decoder of an unprobed transport stream knows nothing beforehand, not even what this one's first picture said meanwhile.
+  const bool unknown = demuxer_->quick() && demuxer_->is_mpegts();
   std::unique_ptr<AVCodecParameters, void (*)(AVCodecParameters*)> bare(
       av::allocated(avcodec_parameters_alloc()), [](AVCodecParameters* self) { avcodec_parameters_free(&self); });
-  if (demuxer_->quick()) {
+  if (unknown) {
     bare->codec_type = parameters.codec_type;
     bare->codec_id = parameters.codec_id;
     bare->codec_tag = parameters.codec_tag;
   }
-  const AVCodecParameters& given = demuxer_->quick() ? *bare : parameters;
+  const AVCodecParameters& given = unknown ? *bare : parameters;
   decoder_threads_ = threads;
   pool_key_ = threads == 1 ? av::DecoderPool::key_of(given, options, demuxer_->parameter_sets()) : "";
   if (!pool_key_.empty()) decoder_ = av::DecoderPool::process().take(pool_key_, options, path_);
@@ -129,7 +137,9 @@ av::FramePtr FrameReader::next(CpuGate& cpu, PacketPlan* plan) {
     if (stop_.is_set()) stop_.throw_reason(path_);
     int code = 0;
     {
-      const CpuGate::Pass turn(cpu);
+      // A decoder works when it is given a packet, and while it is emptied; else it only hands over what it has.
+      std::optional<CpuGate::Pass> turn;
+      if (draining_) turn.emplace(cpu);
       code = decoder_->receive(*frame);
     }
     if (code >= 0) {

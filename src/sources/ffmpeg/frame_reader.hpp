@@ -69,7 +69,7 @@ class FrameReader {
   SourceStats& stats() noexcept { return stats_; }
 
  private:
-  void complete_parameters();
+  bool complete_parameters();
   int threads() const noexcept { return preferred_threads_ > 0 ? preferred_threads_ : options_.threads; }
   void take_decoder(int threads);
   void give_decoder_back() noexcept;

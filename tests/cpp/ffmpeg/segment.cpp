@@ -53,7 +53,7 @@ std::int64_t resident() {
 
 }  // namespace
 
-TEST_CASE("a plain segment opens without a probe, and says what a probe finds") {
+TEST_CASE("a plain segment or film opens without a probe, and says what a probe finds") {
   const Folder folder;
   const std::string tone = "-f lavfi -i sine=duration=2 ";
   const std::vector<std::string> paths = {
@@ -62,7 +62,13 @@ TEST_CASE("a plain segment opens without a probe, and says what a probe finds") 
       folder.make("hevc.ts", pattern + "-c:v libx265 -preset ultrafast -x265-params log-level=none"),
       folder.make("mpeg2.ts", pattern + "-c:v mpeg2video -bf 2"),
       folder.make("crop.ts", pattern + x264 + "-bsf:v h264_metadata=crop_right=4:crop_bottom=2"),
-      folder.make("renamed.mp4", pattern + x264 + "-f mpegts")};
+      folder.make("renamed.mp4", pattern + x264 + "-f mpegts"),
+      folder.make("h264.mp4", pattern + tone + x264 + "-colorspace bt709 -color_range tv -c:a aac"),
+      folder.make("hevc.mp4", pattern + "-c:v libx265 -preset ultrafast -x265-params log-level=none"),
+      folder.make("in_band.mp4", pattern + "-c:v libx265 -preset ultrafast -x265-params log-level=none:repeat-headers=1 -tag:v hev1"),
+      folder.make("fragments.mp4", pattern + x264 + "-movflags frag_keyframe+empty_moov"),
+      folder.make("turned.mov", pattern + x264 + "-metadata:s:v rotate=90"),
+      folder.make("variable.mp4", pattern + "-vf select='not(mod(n\\,3))+not(mod(n\\,7))' -fps_mode vfr " + x264)};
   for (const std::string& path : paths) {
     CAPTURE(path);
     const SourceInfo mine = info_of(path, false), probed = info_of(path, true);
@@ -109,7 +115,11 @@ TEST_CASE("what a quick look cannot know is probed") {
   CHECK_FALSE(quick(folder.make("programs.ts", pattern + pattern + "-map 0 -map 1 -program st=0 -program st=1 " + x264)));
   // As FFmpeg has to guess how far pictures are reordered.
   CHECK_FALSE(quick(folder.make("mute.ts", pattern + "-c:v mpeg4")));
-  CHECK_FALSE(quick(folder.make("clip.mp4", pattern + x264)));
+  CHECK(quick(folder.make("clip.mp4", pattern + x264)));
+  CHECK_FALSE(quick(folder.make("fields.mp4", "-f lavfi -i testsrc2=size=160x96:rate=25:duration=2 " + x264 + "-x264-params interlaced=1")));
+  CHECK_FALSE(quick(folder.make("two.mp4", pattern + pattern + "-map 0 -map 1 " + x264)));
+  CHECK_FALSE(quick(folder.make("old.mp4", pattern + "-c:v mpeg4")));
+  CHECK_FALSE(quick(folder.make("clip.mkv", pattern + x264)));
 }
 
 TEST_CASE("segments without pictures for us say why") {

@@ -36,6 +36,38 @@ TEST_CASE("real footage becomes the tensor that exact arithmetic gives") {
   }
 }
 
+TEST_CASE("on 1080p segments and damaged footage, too; how far the other ways are from it") {
+  const Folder folder;
+  std::vector<std::string> films;
+  if (const std::string street = require_clip("vtest.avi"); !street.empty()) {
+    films.push_back(street);
+    const std::string larger = "-i " + quoted(street) + " -frames:v 1 -vf scale=1920:1080:flags=lanczos:out_color_matrix=bt709 ";
+    films.push_back(folder.make("street.ts", larger + "-c:v libx264 -preset veryfast -crf 18 -colorspace bt709"));
+  }
+  if (const std::string box = require_clip("box.mp4"); !box.empty()) films.push_back(box);
+  // Saturated edges everywhere: the worst for whoever clamps early or takes chroma for coarse.
+  films.push_back(folder.make("bars.ts", "-f lavfi -i testsrc2=size=1920x1080 -frames:v 1 -vf scale=out_color_matrix=bt709 -pix_fmt yuv420p "
+                                         "-c:v libx264 -preset veryfast -crf 18 -colorspace bt709"));
+  const Format format{.name = "yuv420p", .across = 2, .down = 2};
+  for (const std::string& film : films) {
+    const Frame frame = first_frame(film);
+    REQUIRE(frame.pixel_format() == "yuv420p");
+    const Matrix matrix = frame.size().height >= 720 ? Matrix::bt709 : Matrix::bt601;
+    for (const bool letterbox : {false, true}) {
+      CAPTURE(film);
+      TensorSpec spec{.size = {224, 224}};
+      if (letterbox) spec = {.size = {640, 640}, .fit = TensorSpec::Fit::letterbox, .filter = Filter::bilinear};
+      check_exact(frame, format, matrix, false, ChromaSite::left, spec);
+      const Distance early = tensor_distance(frame, format, matrix, false, ChromaSite::left, spec, true);
+      spec.mode = ColourMode::fast;
+      const Distance fast = tensor_distance(frame, format, matrix, false, ChromaSite::left, spec);
+      CHECK(fast.mean <= 1);
+      MESSAGE(film << (letterbox ? " 640: " : " 224: ") << "fast: mean " << fast.mean << ", p99.9 " << fast.p999 << ", most " << fast.most
+                   << "; clamped before the resize: mean " << early.mean << ", p99.9 " << early.p999 << ", most " << early.most);
+    }
+  }
+}
+
 TEST_CASE("every format, matrix, range and site is exact, at odd sizes and crops") {
   std::mt19937 random(3);
   for (const Format& format : formats()) {

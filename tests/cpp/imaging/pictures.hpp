@@ -88,7 +88,7 @@ inline Frame first_frame(const std::string& uri) {
   }
 }
 
-/// The 100th picture of vtest.avi (768x576 yuv420p); the test pattern where that clip is not here.
+/// The first picture of vtest.avi (768x576 yuv420p); the test pattern where that clip is not here.
 inline Frame street_frame() {
   const std::string clip = require_clip("vtest.avi");
   return first_frame(clip.empty() ? "test:size=768x576,frames=1" : clip);
