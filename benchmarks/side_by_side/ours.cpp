@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <cmath>
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -25,10 +26,14 @@ class Reading {
       : source_(open_source(path, options_of(request))) {
     if (!demands.empty()) source_->set_demand(demands);
     SourceContext context{.cpu = CpuGate::process()};
-    source_->open(context);
+    time_base_ = source_->open(context).time_base;
   }
   ~Reading() { source_->close(); }
   Source& source() { return *source_; }
+  /// The container's tick next to a printed time.
+  Nanos at_tick(double time) const {
+    return from_pts(std::llround(time * static_cast<double>(time_base_.den) / static_cast<double>(time_base_.num)), time_base_);
+  }
   std::optional<Frame> next() {
     for (;;) {
       ReadResult result = source_->read();
@@ -44,6 +49,7 @@ class Reading {
     return options;
   }
   std::unique_ptr<Source> source_;
+  Rational time_base_{};
 };
 
 double seconds_of(const Frame& frame) {
@@ -148,7 +154,7 @@ void at(const Request& request, Reply& reply) {
     Delivery deliver(request, reply);
     Reading reading(request.text("file"), request);
     std::vector<Nanos> times;
-    for (const double time : request.numbers("at")) times.push_back(from_seconds(time) - std::chrono::microseconds(1));  // printed times are rounded
+    for (const double time : request.numbers("at")) times.push_back(reading.at_tick(time));
     for (const Frame& frame : reading.source().frames_at(times)) deliver(frame);
   });
 }
