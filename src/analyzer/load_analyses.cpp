@@ -57,7 +57,7 @@ const std::string& text_of(const Value& value, const std::string& field) {
 
 /// \return the type of place, mistakes refused also in places that this version does not have.
 std::string type_of_where(const Value& value, const std::string& field) {
-  const std::string& type = text_of(value.is_object() ? value["type"] : value, value.is_object() ? field + ".type" : field);
+  const std::string type = text_of(value.is_object() ? value["type"] : value, value.is_object() ? field + ".type" : field);
   const std::vector<std::string> known{"local", "lan", "cloud", "failover"};
   if (std::find(known.begin(), known.end(), type) == known.end()) {
     const std::string near = nearest(type, known);
