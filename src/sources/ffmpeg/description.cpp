@@ -138,7 +138,7 @@ SourceInfo describe_file(Demuxer& demuxer, const AVPacket* first) {
   info.details.set("container", container.iformat->name);
   info.details.set("container_name", text_or_null(container.iformat->long_name));
   info.details.set("bytes", demuxer.bytes() >= 0 ? Value(demuxer.bytes()) : Value());
-  info.details.set("start", container.start_time != AV_NOPTS_VALUE ? seconds_or_null(container.start_time, AV_TIME_BASE_Q)
+  info.details.set("start", container.start_time != AV_NOPTS_VALUE ? seconds_or_null(container.start_time, AVRational{1, AV_TIME_BASE})
                                                                     : seconds_or_null(stream.start_time, stream.time_base));
   info.details.set("probed", !demuxer.quick());
   info.details.set("duration", info.duration ? Value(seconds(*info.duration)) : Value());
