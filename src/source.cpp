@@ -21,7 +21,7 @@ namespace {
 
 /// One more than the cores this process may use; VIDLOOM_THREADS says otherwise. A bad text there is whoever parses settings' to refuse.
 /// One more, since a source that waits for its turn takes a moment to wake up, and a core would idle meanwhile: on 2 cores 16 streams of
-/// 1080p took 2.9 s instead of 3.5, as fast as without a gate.
+/// 1080p decoded at 0.96 to 0.99 of bare libavcodec's speed instead of 0.81 to 0.89.
 unsigned process_width() noexcept {
   if (const char* text = std::getenv("VIDLOOM_THREADS")) {
     unsigned wanted = 0;

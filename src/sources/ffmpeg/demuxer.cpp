@@ -143,7 +143,7 @@ bool Demuxer::open_quick() {
   if (parameters.codec_id != AV_CODEC_ID_H264 && parameters.codec_id != AV_CODEC_ID_HEVC &&
       (is_mov() || parameters.codec_id != AV_CODEC_ID_MPEG2VIDEO))
     return false;
-  // Of a film in fragments only a probe knows the length.
+  // What the header does not say, only a probe knows.
   if (is_mov() && (stream().duration <= 0 || stream().avg_frame_rate.num <= 0)) return false;
   if (is_mpegts()) refuse_scrambled();
   for (unsigned index = 0; index < context_->nb_streams; ++index)
