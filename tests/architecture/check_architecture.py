@@ -31,6 +31,7 @@ LIBRARIES = {
     "FFmpeg": (r"lib(av|sw)\w+/", r"/ffmpeg/"),
     "OpenCV": (r"opencv2?/", r"/opencv/"),
     "torch": (r"(torch|ATen|c10)/", r"/torch/|^include/vidloom/interop/torch\.hpp$"),
+    "utf8proc": (r"utf8proc\.h", r"/torch/"),
     "nlohmann-json": (r"nlohmann/", r"^src/core/value\.cpp$"),
     "pybind11": (r"pybind11/", r"^bindings/"),
     "doctest": (r"doctest/", r"^tests/"),
