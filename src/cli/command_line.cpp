@@ -18,7 +18,7 @@
 namespace vidloom::cli {
 namespace {
 
-constexpr std::array commands{&analyze_command, &probe_command, &adapters_command, &doctor_command, &schema_command};
+constexpr std::array commands{&analyze_command, &convert_command, &probe_command, &adapters_command, &doctor_command, &schema_command};
 
 struct Reserved {
   std::string_view name, what;
@@ -32,7 +32,6 @@ constexpr std::array reserved{
     Reserved{"verify-model", "checking a model file"},
     Reserved{"replay", "playing a recording as if it were live"},
     Reserved{"bench", "the benchmark command"},
-    Reserved{"convert", "turning results into other formats"},
 };
 
 std::string overview() {
