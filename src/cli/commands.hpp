@@ -9,7 +9,7 @@
 
 namespace vidloom::cli {
 
-extern const Command analyze_command, probe_command, adapters_command, doctor_command, schema_command, convert_command;
+extern const Command analyze_command, probe_command, adapters_command, doctor_command, schema_command, convert_command, evaluate_command;
 
 /// What `vidloom doctor --json` prints. Loads every component that is there.
 Value doctor_value();

@@ -50,8 +50,8 @@ const FormatInfo& format_named(const Arguments& arguments) {
     if (format.name == *name) return format;
   }
   const std::string near = nearest(*name, known);
-  throw Error(Code::config, fmt::format("--to {}: no such format; {}one of {}", *name, near.empty() ? "" : "did you mean " + near + "? It is ",
-                                        fmt::join(known, ", ")));
+  throw Error(Code::config, fmt::format("--to {}: no such format; {}one of {}", *name,
+                                        near.empty() ? "" : "did you mean " + near + "? It is ", fmt::join(known, ", ")));
 }
 
 /// What a reader of the output alone would not know.
@@ -100,8 +100,9 @@ int run(const Arguments& arguments, const Hooks& hooks) {
   while (const std::optional<RecordedFrame> frame = results.next()) {
     if (frames++ == 0) stream = frame->stream;
     if (format.one_stream && frame->stream != stream) {
-      throw Error(Code::config, fmt::format("{} holds several streams, and {} has no place for their names; choose one: --stream {}, --stream {}",
-                                            input, format.name, stream, frame->stream));
+      throw Error(Code::config,
+                  fmt::format("{} holds several streams, and {} has no place for their names; choose one: --stream {}, --stream {}", input,
+                              format.name, stream, frame->stream));
     }
     writer->add(*frame);
     losses.count(*frame);
@@ -119,8 +120,13 @@ int run(const Arguments& arguments, const Hooks& hooks) {
 
 }  // namespace
 
-const Command convert_command{
-    "convert", "RESULTS.jsonl --to FORMAT [-o FILE]", "Turns results into COCO, CSV, WebVTT, supervision's JSON or the legacy shape", notes,
-    flags,     1,                                     1,                                                                              run};
+const Command convert_command{"convert",
+                              "RESULTS.jsonl --to FORMAT [-o FILE]",
+                              "Turns results into COCO, CSV, WebVTT, supervision's JSON or the legacy shape",
+                              notes,
+                              flags,
+                              1,
+                              1,
+                              run};
 
 }  // namespace vidloom::cli

@@ -26,8 +26,8 @@ class OutputFile {
   [[noreturn]] void fail(int number) const;
 
   const std::string path_;
-  std::string part_{};    ///< what is written until commit(); "": the path itself, as it is a device or a pipe
-  int descriptor_ = -1;   ///< -1: standard output
+  std::string part_{};   ///< what is written until commit(); "": the path itself, as it is a device or a pipe
+  int descriptor_ = -1;  ///< -1: standard output
   std::string buffer_{};
 };
 

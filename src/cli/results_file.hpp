@@ -103,7 +103,7 @@ class ResultsFile {
   bool ended_ = false, any_ = false;
   std::size_t number_ = 0;  ///< of the line read last, from 1
   std::string buffer_{};
-  std::size_t begin_ = 0;   ///< of what is unread in buffer_
+  std::size_t begin_ = 0;  ///< of what is unread in buffer_
   std::size_t searched_ = 0;
   std::deque<RecordedFrame> waiting_{};
   std::vector<StartedAnalysis> started_{};

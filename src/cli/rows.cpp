@@ -19,8 +19,7 @@ Value pixels(double number) {
 
 // ── CSV, RFC 4180 ────────────────────────────────────────────────────────────────────────────────────────────────────
 
-constexpr std::string_view header =
-    "stream,media_time,pts,analysis,class_id,class_name,confidence,x_min,y_min,x_max,y_max,tracker_id\r\n";
+constexpr std::string_view header = "stream,media_time,pts,analysis,class_id,class_name,confidence,x_min,y_min,x_max,y_max,tracker_id\r\n";
 
 std::string quoted_cell(std::string_view text) {
   if (text.find_first_of(",\"\r\n") == std::string_view::npos) return std::string(text);
@@ -37,7 +36,8 @@ class Csv final : public Format {
 
   void add(const RecordedFrame& frame) override {
     for (const Answer& answer : frame.answers) {
-      const std::string start = fmt::format("{},{},{},{},", quoted_cell(frame.stream), number_cell(frame.media_time), frame.pts, quoted_cell(answer.analysis));
+      const std::string start =
+          fmt::format("{},{},{},{},", quoted_cell(frame.stream), number_cell(frame.media_time), frame.pts, quoted_cell(answer.analysis));
       for (const Found& found : answer.detections) row(start, found, true);
       for (const Found& label : answer.labels) row(start, label, false);
     }

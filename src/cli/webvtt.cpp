@@ -44,8 +44,10 @@ std::string text_of(const Answer& answer) {
   for (const Found& found : answer.detections) {
     const std::string name = found.text ? fmt::format("\"{}\"", *found.text) : class_of(found, answer);
     const auto known = std::ranges::find(counts, name, &std::pair<std::string, std::size_t>::first);
-    if (known == counts.end()) counts.emplace_back(name, 1);
-    else ++known->second;
+    if (known == counts.end())
+      counts.emplace_back(name, 1);
+    else
+      ++known->second;
   }
   std::ranges::sort(counts);  // detections come best first: their order alone must not begin a new cue
   for (const auto& [name, count] : counts) add(count == 1 ? escaped(name) : fmt::format("{} x {}", escaped(name), count));
