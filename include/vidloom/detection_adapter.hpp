@@ -38,6 +38,7 @@ struct AdapterInfo {
   std::string kind = "object";  ///< object logo face motion text scene visual: legacy key and annotator's style
   std::shared_ptr<const Vocabulary> vocabulary{};
   std::string model_name{}, model_sha256{};
+  std::string precision{};    ///< of the model's arithmetic: "fp32", "bf16", ...; "" where there is no model
   Demand demand{};
   std::size_t max_batch = 1;
   Nanos max_wait{0};          ///< longest a job waits for company; 0: only what is there already

@@ -29,6 +29,7 @@
 #include <vidloom/sources/images.hpp>
 #include <vidloom/sources/segment.hpp>
 #include <vidloom/sources/test_pattern.hpp>
+#include <vidloom/adapters/clip.hpp>
 #include <vidloom/adapters/motion.hpp>
 #include <vidloom/adapters/people.hpp>
 #include <vidloom/adapters/visual.hpp>

@@ -225,7 +225,9 @@ Value Analysis::describe() const {
     for (const auto& name : info_.vocabulary->names) names.push_back(name);
   }
   about.set("vocabulary", std::move(names)).set("vocabulary_id", info_.vocabulary ? text_or_null(info_.vocabulary->id) : Value());
-  about.set("model", Value::object().set("name", text_or_null(info_.model_name)).set("sha256", text_or_null(info_.model_sha256)));
+  Value model = Value::object().set("name", text_or_null(info_.model_name)).set("sha256", text_or_null(info_.model_sha256));
+  if (!info_.precision.empty()) model.set("precision", info_.precision);
+  about.set("model", std::move(model));
   about.set("calibration_id", text_or_null(info_.calibration_id));
   return about;
 }
@@ -249,6 +251,7 @@ Value Analysis::health() const {
     health.set("jobs", jobs_.load()).set("errors", errors_.load()).set("last_error", text_or_null(last_error_));
   }
   if (is_loaded) {
+    if (!info_.precision.empty()) health.set("precision", info_.precision);
     const Value hosts = where->health();
     const Value& host = hosts[key_of(spec.adapter)];
     for (const char* key : {"workers", "queue", "batches"}) {

@@ -150,6 +150,8 @@ AnalysisSpec analysis_of(const std::string& name, const Value& value, const std:
     else if (key == "kind") spec.kind = text_of(given, path);
     else where = given;
   }
+  // An adapter that goes by what it is used for (the words clip asks with) has an option of that name.
+  if (!spec.kind.empty() && spec.adapter.adapter == "clip") options.set("kind", spec.kind);
   spec.where = where_of(where, field + ".where");
   if (!base.empty()) make_absolute(options, base);
   if (options.size() > 0) spec.adapter.options = std::make_shared<const Value>(std::move(options));

@@ -15,7 +15,7 @@ constexpr std::array<ComponentEntryInfo, 4> component_table{{
     {"opencv", "the adapters people and motion",
      "apt-get install --no-install-recommends libopencv-core-dev libopencv-imgproc-dev libopencv-video-dev libopencv-objdetect-dev "
      "libopencv-calib3d-dev libopencv-features2d-dev, then build Vidloom again (from source), or pip install --force-reinstall vidloom"},
-    {"torch", "tensors on CUDA devices: vl.torch.tensor(..., device=\"cuda\"), vidloom/interop/torch.hpp",
+    {"torch", "the adapter clip; tensors on CUDA devices: vl.torch.tensor(..., device=\"cuda\"), vidloom/interop/torch.hpp",
      "pip install torch==2.13.0, then, with a checkout of Vidloom, pip install --no-build-isolation --no-deps --force-reinstall ."},
     {"net", "live sources and sinks, work on other machines (lan, cloud)", ""},
 }};
@@ -95,23 +95,23 @@ std::vector<AdapterDescription> make_table() {
       {.name = "clip",
        .summary = "labels in words for the whole picture, by CLIP",
        .kind = "scene",
-       .options = {required(of_type("text", "model", nullptr, "name on the Hugging Face hub, or a folder")),
+       .component = "torch",
+       .options = {required(of_type("text", "model", nullptr, "folder, .safetensors file, or name on the Hugging Face hub whose files are in its cache")),
                    of_type("list", "labels", nullptr, "what to tell apart; required unless there are references"),
-                   of_type("list", "prompts", nullptr, "sentences with {} for the label"),
-                   of_type("list", "negatives", Value::array(), "what is there when no label is"),
+                   of_type("list", "prompts", nullptr, "sentences with {} for the label; default: \"a photo of {}\", for kind logo \"a photo of the {} logo\""),
+                   of_type("list", "negatives", Value::array(), "sentences for what is there when no label is: they compete"),
                    of_type("object", "references", nullptr, "label: file or folder of pictures"),
                    integer("top_k", 5, "most labels in an answer", 1),
-                   choice("precision", "auto", {"auto", "fp32", "bf16", "int8", "fp16"}, "of the weights; fp16 on CUDA only"),
-                   choice("scoring", "calibrated", {"calibrated", "softmax"}, "what confidence is"),
+                   choice("precision", "auto", {"auto", "fp32", "bf16", "int8", "fp16"}, "of the arithmetic; auto: the fastest of fp32 and bf16 here; fp16 on CUDA only"),
+                   choice("scoring", "calibrated", {"calibrated", "softmax"}, "confidence by the calibration, where one is given; or always the softmax over labels and negatives"),
                    of_type("text", "calibration", nullptr, "file written by vidloom calibrate"),
-                   of_type("any", "tiles", 0, "0: the whole picture; a number of tiles; or auto"),
+                   of_type("any", "tiles", 0, "0: the whole picture; else about so many square parts of it at several scales, too, as boxes; or auto"),
                    integer("max_batch", 32, "most pictures in one batch", 1),
                    number("max_wait", 0.005, "seconds a picture waits for company", 0),
                    of_type("bool", "embedding", false, "put the L2-normalised picture embedding into the answer"),
                    number("logit_scale", nullptr, "the model's own when not given", 0), of_type("text", "kind", nullptr, "scene, or logo")},
-       .raw_score = "cosine of picture and label embedding",
-       .example = "vidloom analyze shelf.mp4 --config analyses.json",
-       .built = false},
+       .raw_score = "cosine of picture and label embedding; with references brought to the same scale",
+       .example = "vidloom analyze shelf.mp4 --detect clip --model openai/clip-vit-base-patch32 --labels Apple,Google --every 1"},
       {.name = "yolo",
        .summary = "objects, by a YOLO model",
        .kind = "object",
@@ -182,9 +182,33 @@ std::pair<std::string, std::string> broken_rule(std::string_view adapter, const 
     if (!stride.is_null() && stride.as_integer() % 8 != 0) return {"stride", "is " + stride.dump() + "; use a multiple of 8"};
   }
   if (adapter == "clip") {
-    const Value* labels = options.find("labels");
-    if (labels && labels->is_array() && labels->size() == 0 && options["references"].size() == 0) {
-      return {"labels", "is an empty list; name at least one label, or give references"};
+    const Value &labels = options["labels"], &references = options["references"], &prompts = options["prompts"];
+    if (labels.size() == 0 && references.size() == 0) {
+      return {"labels", std::string(labels.is_null() ? "is missing" : "is an empty list") + "; name at least one label, or give references"};
+    }
+    for (const char* list : {"labels", "prompts", "negatives"}) {
+      if (!options[list].is_array()) continue;
+      for (const Value& text : options[list].as_array()) {
+        if (!text.is_string() || text.as_string().empty()) return {list, "holds " + text.dump() + "; use a list of texts"};
+      }
+    }
+    if (labels.is_array()) {
+      for (std::size_t i = 0; i < labels.size(); ++i) {
+        for (std::size_t j = 0; j < i; ++j) {
+          if (labels.at(i) == labels.at(j)) return {"labels", "names " + labels.at(i).dump() + " twice; name each once"};
+        }
+      }
+    }
+    if (prompts.is_array()) {
+      if (prompts.size() == 0) return {"prompts", "is an empty list; leave it out for the default, or give sentences such as \"a photo of {}\""};
+      for (const Value& text : prompts.as_array()) {
+        if (text.as_string().find("{}") == std::string::npos) return {"prompts", "holds " + text.dump() + ", which lacks {}: that is where the label goes"};
+      }
+    }
+    if (references.is_object() && labels.size() > 0) {
+      for (const auto& [label, path] : references.as_object()) {
+        if (std::ranges::find(labels.as_array(), Value(label)) == labels.as_array().end()) return {"references." + label, "is of no label; add \"" + label + "\" to labels"};
+      }
     }
   }
   return {};

@@ -213,10 +213,10 @@ def test_doctor_says_what_works_and_requires():
     assert facts["adapters"]["people"] is True
     assert facts["threads"] >= 1
     assert vidloom("doctor", "--require", "ffmpeg,people,visual").returncode == 0
-    missing = vidloom("doctor", "--require", "ffmpeg,clip", "--json")
+    missing = vidloom("doctor", "--require", "ffmpeg,yolo", "--json")
     assert missing.returncode == 1
-    assert json.loads(missing.stdout)["missing"] == ["clip"]
-    assert "clip" in missing.stderr
+    assert json.loads(missing.stdout)["missing"] == ["yolo"]
+    assert "yolo" in missing.stderr
 
 
 def test_adapters_lists_options_with_defaults():

@@ -108,9 +108,9 @@ def test_an_analyzer_of_a_file_keeps_the_files_place_and_takes_its_own(tmp_path)
 
 def test_only_the_analyses_that_are_picked_must_be_in_this_version(tmp_path):
     path = tmp_path / "analyses.json"
-    path.write_text('{"version": 1, "analyses": {"visual": {}, "brands": {"adapter": "clip", "model": "m", "labels": ["a"]}}}')
+    path.write_text('{"version": 1, "analyses": {"visual": {}, "brands": {"adapter": "yolo", "model": "m"}}}')
     assert list(next(iter(vl.analyze([PICTURE], "visual", config=path)))) == ["visual"]
-    with pytest.raises(vl.NotBuiltError, match="clip"):
+    with pytest.raises(vl.NotBuiltError, match="yolo"):
         vl.analyze([PICTURE], config=path)
 
 

@@ -1,3 +1,4 @@
+#include <adapters/torch/clip.hpp>
 #include <core/component.hpp>
 #include <imaging/torch/tensor_writer.hpp>
 
@@ -8,6 +9,7 @@
 
 VIDLOOM_COMPONENT(registry) {
   using namespace vidloom;
+  registry.add_adapter("clip", make_clip);
   registry.set_tensor_writer(make_tensor_writer());
   // Whether torch was built with CUDA. Whether there is a GPU is not asked: the question alone would start CUDA, and after that no
   // forked child could use it.

@@ -1,0 +1,486 @@
+#include <adapters/torch/clip.hpp>
+
+#include <adapters/options.hpp>
+#include <adapters/torch/bpe_tokenizer.hpp>
+#include <adapters/torch/clip_model.hpp>
+#include <adapters/torch/clip_store.hpp>
+#include <core/sha256.hpp>
+#include <vidloom/adapters/clip.hpp>
+#include <vidloom/core/log.hpp>
+#include <vidloom/source.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <limits>
+#include <map>
+#include <mutex>
+#include <numeric>
+#include <utility>
+
+namespace vidloom {
+inline namespace v0 {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// A model in memory: one for all replicas, analyses and threads that name the same files and precision.
+struct Model {
+  ClipFiles files;
+  std::unique_ptr<const ClipWeights> weights;
+  std::shared_ptr<const ImageTower> tower;
+  std::string precision;
+  std::string identity;
+  double scale = 100;
+};
+
+bool has_fast_bf16() noexcept {
+#if defined(__x86_64__)
+  return __builtin_cpu_supports("avx512bf16") > 0;
+#else
+  return false;
+#endif
+}
+
+double cosine(std::span<const float> a, std::span<const float> b) noexcept {
+  return std::inner_product(a.begin(), a.end(), b.begin(), 0.0, std::plus<>(), [](float x, float y) { return static_cast<double>(x) * static_cast<double>(y); });
+}
+
+/// The precision that answers soonest of those whose embeddings agree with fp32 (cosine of 0.999 and more), by trying: processors
+/// that have the instructions differ too much in what they gain by them.
+std::pair<std::shared_ptr<const ImageTower>, std::string> fastest_tower(const ClipFiles& files, const ClipWeights& weights) {
+  auto exact = make_packed_image_tower(files, weights);
+  if (!has_fast_bf16()) return {exact, "fp32"};
+  const auto half = make_aten_image_tower(files, weights, Device::cpu, Precision::bf16);
+  const std::size_t n = 2, width = files.config.embedding;
+  std::vector<float> pixels(n * 3 * files.config.image_size * files.config.image_size), answers[2];
+  for (std::size_t i = 0; i < pixels.size(); ++i) pixels[i] = std::sin(static_cast<float>(i % 4099) * 0.37F) * 2;
+  double took[2] = {};
+  const ImageTower* const towers[2] = {exact.get(), half.get()};
+  for (std::size_t which = 0; which < 2; ++which) {
+    const auto session = towers[which]->session();
+    answers[which].resize(n * width);
+    took[which] = std::numeric_limits<double>::infinity();
+    for (int round = 0; round < 3; ++round) {
+      const auto start = std::chrono::steady_clock::now();
+      session->encode_pixels(pixels, n, answers[which]);
+      took[which] = std::min(took[which], std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+    }
+  }
+  for (std::size_t i = 0; i < n; ++i) {
+    const double agreement = cosine(std::span(answers[0]).subspan(i * width, width), std::span(answers[1]).subspan(i * width, width));
+    if (!(agreement >= 0.999)) return {exact, "fp32"};
+  }
+  if (took[1] < took[0]) return {half, "bf16"};
+  return {exact, "fp32"};
+}
+
+std::shared_ptr<const Model> make_model(const std::string& name, const std::string& precision) {
+  auto model = std::make_shared<Model>();
+  model->files = find_clip(name);
+  model->weights = std::make_unique<const ClipWeights>(model->files);
+  model->scale = logit_scale(*model->weights);
+  model->identity = model->weights->identity();
+  model->precision = precision;
+  if (precision == "auto") {
+    std::tie(model->tower, model->precision) = fastest_tower(model->files, *model->weights);
+  } else if (precision == "fp32") {
+    model->tower = make_packed_image_tower(model->files, *model->weights);
+  } else if (precision == "fp16") {
+    throw Error(Code::config, "clip.precision is fp16, which needs a CUDA device; use auto, fp32, bf16 or int8");
+  } else {
+    model->tower = make_aten_image_tower(model->files, *model->weights, Device::cpu, precision == "bf16" ? Precision::bf16 : Precision::int8);
+  }
+  return model;
+}
+
+/// One load for all who ask at once; gone with the last user.
+std::shared_ptr<const Model> share_model(const std::string& name, const std::string& precision) {
+  struct Entry {
+    std::mutex loading;
+    std::weak_ptr<const Model> model;
+  };
+  static std::mutex mutex;
+  static std::map<std::string, std::shared_ptr<Entry>> entries;
+  std::shared_ptr<Entry> entry;
+  {
+    const std::lock_guard lock(mutex);
+    auto& known = entries[name + "\n" + precision];
+    if (!known) known = std::make_shared<Entry>();
+    entry = known;
+  }
+  const std::lock_guard lock(entry->loading);
+  std::shared_ptr<const Model> model = entry->model.lock();
+  if (!model) entry->model = model = make_model(name, precision);
+  return model;
+}
+
+std::vector<std::string> texts_option(const Value& options, const char* name) {
+  std::vector<std::string> texts;
+  const Value& given = options[name];
+  if (given.is_null()) return texts;
+  if (!given.is_array()) refuse_option("clip", name, given, "a list of texts");
+  for (const Value& text : given.as_array()) {
+    if (!text.is_string()) refuse_option("clip", name, given, "a list of texts");
+    texts.push_back(text.as_string());
+  }
+  return texts;
+}
+
+std::string filled(const std::string& prompt, const std::string& label) {
+  const std::size_t at = prompt.find("{}");
+  return at == std::string::npos ? prompt : prompt.substr(0, at) + label + prompt.substr(at + 2);
+}
+
+/// What turns a cosine into a confidence, label by label: 1 / (1 + e^(-(cosine - threshold) / temperature)).
+struct Calibration {
+  struct Curve { double threshold = 0, temperature = 1; };
+  std::string id;
+  std::map<std::string, Curve> of_label;
+};
+
+Calibration read_calibration(const std::string& path) {
+  const auto refuse = [&](const std::string& why) { return Error(Code::config, "clip.calibration: " + path + " " + why + "; write it with: vidloom calibrate"); };
+  std::ifstream file(path, std::ios::binary);
+  if (!file) throw refuse("cannot be read");
+  const std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+  Calibration made;
+  made.id = "sha256:" + sha256_hex(text);
+  try {
+    const Value content = Value::parse(text);
+    if (!content["version"].is_number() || content["version"].as_real() != 1) throw refuse("is not of version 1");
+    if (!content["labels"].is_object()) throw refuse("lacks labels");
+    for (const auto& [label, curve] : content["labels"].as_object()) {
+      const Calibration::Curve read{curve["threshold"].as_real(), curve["temperature"].as_real()};
+      if (!(read.temperature > 0)) throw refuse("has a temperature of label '" + label + "' that is not above 0");
+      made.of_label[label] = read;
+    }
+  } catch (const Error& error) {
+    if (std::string_view(error.what()).starts_with("clip.calibration")) throw;
+    throw refuse(std::string("is no calibration: ") + error.what());
+  }
+  return made;
+}
+
+/// Pictures of a file or folder, in the order of their names.
+std::vector<Frame> read_pictures(const std::string& label, const std::string& path) try {
+  const auto source = open_source(path);
+  SourceContext context{.cpu = CpuGate::process()};
+  source->open(context);
+  std::vector<Frame> pictures;
+  for (;;) {
+    ReadResult result = source->read();
+    if (std::holds_alternative<End>(result)) break;
+    if (Frame* const frame = std::get_if<Frame>(&result)) pictures.push_back(std::move(*frame));
+    // A film given by mistake would be read to its end.
+    if (pictures.size() > 1000) throw Error(Code::config, path + " holds more than 1000 pictures");
+  }
+  source->close();
+  if (pictures.empty()) throw Error(Code::config, path + " holds no picture");
+  return pictures;
+} catch (const Error& error) {
+  throw Error(error.code == Code::not_built ? Code::not_built : Code::config, "clip.references." + label + ": " + error.what());
+}
+
+/// The part of a frame that `region` (display pixels) covers, as a frame: the decoder's planes under a narrower crop.
+Frame part_of(const Frame& frame, const Box& region) {
+  FrameInfo info = frame.info();
+  const PlaneView shown = frame.luma();
+  const Box box = map_box(inverse(frame.display_from_luma()), clip(region, frame.size()));
+  const int left = std::clamp(static_cast<int>(std::floor(box.x1)), 0, shown.size.width - 1), top = std::clamp(static_cast<int>(std::floor(box.y1)), 0, shown.size.height - 1);
+  const int right = std::clamp(static_cast<int>(std::ceil(box.x2)), left + 1, shown.size.width), bottom = std::clamp(static_cast<int>(std::ceil(box.y2)), top + 1, shown.size.height);
+  info.crop.left += left;
+  info.crop.top += top;
+  info.crop.right += shown.size.width - right;
+  info.crop.bottom += shown.size.height - bottom;
+  return frame.with_info(info);
+}
+
+/// Square parts of a picture at several scales, each half over the next.
+std::vector<Box> tiles_of(Size size, int wanted) {
+  std::vector<Box> tiles;
+  const int limit = wanted < 0 ? 24 : wanted;
+  for (int divisor = 1; divisor <= 8; ++divisor) {
+    const float side = static_cast<float>(std::min(size.width, size.height)) / static_cast<float>(divisor);
+    const auto steps = [side](int length) { return std::max(1, static_cast<int>(std::ceil((static_cast<float>(length) - side) / (side / 2) - 1e-3F)) + 1); };
+    const int columns = steps(size.width), rows = steps(size.height);
+    if (side < 48 || (!tiles.empty() && static_cast<int>(tiles.size()) + columns * rows > limit)) break;
+    for (int row = 0; row < rows; ++row) {
+      for (int column = 0; column < columns; ++column) {
+        const auto at = [side](int index, int count, int length) { return count == 1 ? 0 : (static_cast<float>(length) - side) * static_cast<float>(index) / static_cast<float>(count - 1); };
+        const float x = at(column, columns, size.width), y = at(row, rows, size.height);
+        tiles.push_back({x, y, x + side, y + side});
+      }
+    }
+    if (static_cast<int>(tiles.size()) >= limit) break;
+  }
+  return tiles;
+}
+
+float overlap(const Box& a, const Box& b) noexcept {
+  const float width = std::min(a.x2, b.x2) - std::max(a.x1, b.x1), height = std::min(a.y2, b.y2) - std::max(a.y1, b.y1);
+  if (width <= 0 || height <= 0) return 0;
+  return width * height / std::min(a.width() * a.height(), b.width() * b.height());
+}
+
+class Clip final : public DetectionAdapter {
+ public:
+  explicit Clip(ClipOptions options) : options_(std::move(options)) {
+    if (options_.labels.empty()) {
+      for (const auto& [label, path] : options_.references) options_.labels.push_back(label);
+    }
+    if (options_.prompts.empty()) options_.prompts = {options_.kind == "logo" ? "a photo of the {} logo" : "a photo of {}"};
+    vocabulary_ = Vocabulary::of(options_.labels);
+  }
+
+  AdapterInfo info() const override {
+    AdapterInfo info;
+    info.kind = options_.kind;
+    info.vocabulary = vocabulary_;
+    info.max_batch = options_.max_batch;
+    info.max_wait = std::chrono::duration_cast<Nanos>(std::chrono::duration<double>(options_.max_wait));
+    info.max_replicas = 1;  // one batch uses all cores
+    info.lists = {.detections = options_.tiles != 0, .labels = true, .embedding = options_.embedding};
+    info.calibration_id = calibration_.id;
+    if (model_) {
+      info.model_name = model_->files.name;
+      info.model_sha256 = sha256_;
+      info.precision = model_->precision;
+    }
+    return info;
+  }
+
+  void load() override {
+    if (!options_.calibration.empty()) {
+      calibration_ = read_calibration(options_.calibration);
+      for (const std::string& label : options_.labels) {
+        if (!calibration_.of_label.contains(label)) throw Error(Code::config, "clip.calibration: " + options_.calibration + " knows no label '" + label + "'; write it anew with: vidloom calibrate");
+      }
+    }
+    model_ = share_model(options_.model, options_.precision);
+    session_ = model_->tower->session();
+    width_ = model_->files.config.embedding;
+    scale_ = options_.logit_scale.value_or(model_->scale);
+    sha256_ = known_sha256(model_->weights->path());
+    read_texts();
+    read_references();
+  }
+
+  void detect(std::span<const Item> items, std::span<Result<Detections>> out, const BatchContext& context) override {
+    // All parts of all pictures in one batch: whole ones first.
+    std::vector<Frame> parts;
+    std::vector<std::vector<Box>> boxes(items.size());
+    std::vector<std::size_t> first(items.size());
+    for (std::size_t i = 0; i < items.size(); ++i) {
+      const Frame& frame = items[i].frame;
+      first[i] = parts.size();
+      parts.push_back(frame);
+      boxes[i].assign(items[i].regions.begin(), items[i].regions.end());
+      if (boxes[i].empty() && options_.tiles != 0) boxes[i] = tiles_of(frame.size(), options_.tiles);
+      for (const Box& box : boxes[i]) parts.push_back(part_of(frame, box));
+    }
+    std::vector<float> embeddings(parts.size() * width_);
+    for (std::size_t from = 0; from < parts.size(); from += options_.max_batch) {
+      if (context.stop.stop_requested()) throw Error(Code::cancelled, "clip: stopped before all pictures were looked at");
+      const std::size_t n = std::min(options_.max_batch, parts.size() - from);
+      session_->encode(std::span(parts).subspan(from, n), std::span(embeddings).subspan(from * width_, n * width_));
+    }
+    for (std::size_t i = 0; i < items.size(); ++i) {
+      out[i] = answer(std::span(embeddings).subspan(first[i] * width_, (boxes[i].size() + 1) * width_), boxes[i]);
+    }
+  }
+
+ private:
+  /// One embedding per label and one per negative sentence: the mean of its prompts' embeddings, made one long again.
+  void read_texts() {
+    std::vector<std::string> sentences;
+    for (const std::string& label : options_.labels) {
+      for (const std::string& prompt : options_.prompts) sentences.push_back(filled(prompt, label));
+    }
+    sentences.insert(sentences.end(), options_.negatives.begin(), options_.negatives.end());
+    Value key = Value::array();
+    key.push_back("text/1").push_back(model_->identity).push_back(static_cast<std::int64_t>(model_->files.config.text.activation == Activation::gelu));
+    for (const char* name : {"vocab.json", "merges.txt", "tokenizer.json"}) {
+      std::error_code missing;
+      const auto size = fs::file_size(model_->files.folder / name, missing);
+      key.push_back(missing ? Value() : Value(static_cast<std::int64_t>(size)));
+    }
+    for (const std::string& sentence : sentences) key.push_back(sentence);
+    const std::string hash = sha256_hex(key.dump());
+    std::vector<float> rows;
+    if (auto known = recall_floats(hash, sentences.size() * width_)) {
+      rows = std::move(*known);
+    } else {
+      const auto tokenizer = BpeTokenizer::read(model_->files.folder);
+      std::vector<std::vector<std::int64_t>> ids;
+      for (const std::string& sentence : sentences) {
+        auto& tokens = ids.emplace_back(tokenizer->encode(sentence, model_->files.config.context));
+        // The tower answers at the first end of text; what stands behind it cannot matter.
+        tokens.erase(std::ranges::find(tokens, tokenizer->end_of_text()) + 1, tokens.end());
+      }
+      rows = encode_texts(model_->files, *model_->weights, ids);
+      remember_floats(hash, rows);
+    }
+    const std::size_t each = options_.prompts.size();
+    for (std::size_t i = 0; i < options_.labels.size(); ++i) {
+      std::vector<float> mean(width_, 0.0F);
+      for (std::size_t j = 0; j < each; ++j) {
+        for (std::size_t k = 0; k < width_; ++k) mean[k] += rows[(i * each + j) * width_ + k];
+      }
+      normalise(mean);
+      texts_.insert(texts_.end(), mean.begin(), mean.end());
+    }
+    texts_.insert(texts_.end(), rows.begin() + static_cast<std::ptrdiff_t>(options_.labels.size() * each * width_), rows.end());
+  }
+
+  /// Pictures resemble pictures far more than sentences (a cosine of 0.6 between any two, 0.2 with any sentence), so the cosine with a
+  /// reference picture is brought to the sentences' scale: by what the best sentence of a label reaches on its own references.
+  void read_references() {
+    references_.assign(options_.labels.size(), {});
+    double anchor = 30 / scale_;  // a cosine at which the models of this family agree: a logit of 30
+    for (const auto& [label, path] : options_.references) {
+      const auto at = std::ranges::find(options_.labels, label);
+      const auto index = static_cast<std::size_t>(at - options_.labels.begin());
+      const std::vector<Frame> pictures = read_pictures(label, path);
+      references_[index].resize(pictures.size() * width_);
+      session_->encode(pictures, references_[index]);
+      for (std::size_t i = 0; i < pictures.size(); ++i) {
+        anchor = std::max(anchor, cosine(std::span(references_[index]).subspan(i * width_, width_), text(index)));
+      }
+    }
+    anchor_ = anchor;
+  }
+
+  std::span<const float> text(std::size_t index) const { return std::span(texts_).subspan(index * width_, width_); }
+
+  /// Cosine of each label and, behind them, of each negative sentence.
+  std::vector<double> scores(std::span<const float> picture) const {
+    std::vector<double> scores(options_.labels.size() + options_.negatives.size());
+    for (std::size_t i = 0; i < scores.size(); ++i) scores[i] = cosine(picture, text(i));
+    for (std::size_t i = 0; i < references_.size(); ++i) {
+      for (std::size_t at = 0; at < references_[i].size(); at += width_) {
+        scores[i] = std::max(scores[i], anchor_ * cosine(picture, std::span(references_[i]).subspan(at, width_)));
+      }
+    }
+    return scores;
+  }
+
+  /// Labels, the most confident first.
+  std::vector<Detections::Label> labels_of(std::span<const float> picture) const {
+    const std::vector<double> all = scores(picture);
+    const double best = *std::ranges::max_element(all);
+    double sum = 0;
+    for (const double score : all) sum += std::exp(scale_ * (score - best));
+    std::vector<Detections::Label> labels(options_.labels.size());
+    const bool calibrated = !calibration_.id.empty() && options_.scoring == "calibrated";
+    for (std::size_t i = 0; i < labels.size(); ++i) {
+      double rival = -std::numeric_limits<double>::infinity();
+      for (std::size_t j = 0; j < all.size(); ++j) {
+        if (j != i) rival = std::max(rival, all[j]);
+      }
+      double confidence = std::exp(scale_ * (all[i] - best)) / sum;
+      if (calibrated) {
+        const Calibration::Curve& curve = calibration_.of_label.at(options_.labels[i]);
+        confidence = 1 / (1 + std::exp(-(all[i] - curve.threshold) / curve.temperature));
+      }
+      labels[i] = {.class_id = static_cast<std::int32_t>(i),
+                   .confidence = static_cast<float>(confidence),
+                   .raw_score = static_cast<float>(all[i]),
+                   .margin = all.size() > 1 ? static_cast<float>(all[i] - rival) : std::numeric_limits<float>::quiet_NaN()};
+    }
+    std::ranges::stable_sort(labels, [](const auto& a, const auto& b) { return a.confidence != b.confidence ? a.confidence > b.confidence : a.raw_score > b.raw_score; });
+    if (labels.size() > options_.top_k) labels.resize(options_.top_k);
+    return labels;
+  }
+
+  Result<Detections> answer(std::span<const float> embeddings, const std::vector<Box>& boxes) const {
+    Detections found;
+    found.vocabulary = vocabulary_;
+    found.labels = labels_of(embeddings.first(width_));
+    if (options_.embedding) {
+      found.embedding.assign(embeddings.begin(), embeddings.begin() + static_cast<std::ptrdiff_t>(width_));
+      found.embedding_dim = width_;
+    }
+    // Of each part the label that wins against all others, negatives included; parts of one thing become its best one.
+    struct Hit { Box box; Detections::Label label; };
+    std::vector<Hit> hits;
+    for (std::size_t i = 0; i < boxes.size(); ++i) {
+      const Detections::Label best = labels_of(embeddings.subspan((i + 1) * width_, width_)).front();
+      if (best.margin > 0 || std::isnan(best.margin)) hits.push_back({boxes[i], best});
+    }
+    std::ranges::stable_sort(hits, [](const Hit& a, const Hit& b) { return a.label.confidence > b.label.confidence; });
+    for (const Hit& hit : hits) {
+      const auto same = [&](std::size_t i) { return found.class_id[i] == hit.label.class_id && overlap(found.xyxy[i], hit.box) > 0.3F; };
+      bool taken = false;
+      for (std::size_t i = 0; i < found.size() && !taken; ++i) taken = same(i);
+      if (taken) continue;
+      found.xyxy.push_back(hit.box);
+      found.class_id.push_back(hit.label.class_id);
+      found.confidence.push_back(hit.label.confidence);
+      found.raw_score.push_back(hit.label.raw_score);
+    }
+    return found;
+  }
+
+  ClipOptions options_;
+  std::shared_ptr<const Vocabulary> vocabulary_;
+  Calibration calibration_;
+  std::shared_ptr<const Model> model_;
+  std::unique_ptr<ImageTower::Session> session_;
+  std::string sha256_;
+  std::size_t width_ = 0;
+  double scale_ = 100, anchor_ = 0.3;
+  std::vector<float> texts_;                     // a row a label, then a row a negative sentence
+  std::vector<std::vector<float>> references_;  // of each label, a row a picture
+};
+
+}  // namespace
+
+std::unique_ptr<DetectionAdapter> make_clip(const Value& options) {
+  const ClipOptions fallback;
+  const auto text = [&](const char* name, const std::string& otherwise) {
+    const Value& value = options[name];
+    if (value.is_null()) return otherwise;
+    if (!value.is_string()) refuse_option("clip", name, value, "a text");
+    return value.as_string();
+  };
+  const auto one_of = [&](const char* name, const std::string& otherwise, std::initializer_list<std::string_view> allowed, const char* fix) {
+    const std::string value = text(name, otherwise);
+    if (std::ranges::find(allowed, value) == allowed.end()) refuse_option("clip", name, options[name], fix);
+    return value;
+  };
+  ClipOptions made;
+  made.model = text("model", "");
+  if (made.model.empty()) throw Error(Code::config, "clip.model is missing; give a folder, a .safetensors file or a name such as openai/clip-vit-base-patch32");
+  made.labels = texts_option(options, "labels");
+  made.prompts = texts_option(options, "prompts");
+  made.negatives = texts_option(options, "negatives");
+  if (const Value& references = options["references"]; !references.is_null()) {
+    if (!references.is_object()) refuse_option("clip", "references", references, "an object: label -> file or folder of pictures");
+    for (const auto& [label, path] : references.as_object()) {
+      if (!path.is_string()) refuse_option("clip", "references." + label, path, "the path of a file or folder of pictures");
+      made.references[label] = path.as_string();
+    }
+  }
+  made.top_k = static_cast<std::size_t>(integer_option(options, "clip", "top_k", static_cast<int>(fallback.top_k), [](int v) { return v > 0; }, "1 or more"));
+  made.max_batch = static_cast<std::size_t>(integer_option(options, "clip", "max_batch", static_cast<int>(fallback.max_batch), [](int v) { return v > 0; }, "1 or more"));
+  made.max_wait = real_option(options, "clip", "max_wait", fallback.max_wait, [](double v) { return v >= 0 && v <= 3600; }, "0 to 3600 seconds");
+  made.precision = one_of("precision", fallback.precision, {"auto", "fp32", "bf16", "int8", "fp16"}, "auto, fp32, bf16, int8 or fp16");
+  made.scoring = one_of("scoring", fallback.scoring, {"calibrated", "softmax"}, "calibrated or softmax");
+  made.kind = text("kind", fallback.kind);
+  made.calibration = text("calibration", "");
+  if (const Value& tiles = options["tiles"]; tiles.is_string() && tiles.as_string() == "auto") made.tiles = -1;
+  else made.tiles = integer_option(options, "clip", "tiles", 0, [](int v) { return v >= 0 && v <= 256; }, "0 to 256, or \"auto\"");
+  if (const Value& embedding = options["embedding"]; !embedding.is_null()) {
+    if (!embedding.is_bool()) refuse_option("clip", "embedding", embedding, "true or false");
+    made.embedding = embedding.as_bool();
+  }
+  if (!options["logit_scale"].is_null()) made.logit_scale = real_option(options, "clip", "logit_scale", 100, [](double v) { return v > 0; }, "more than 0");
+  return std::make_unique<Clip>(std::move(made));
+}
+
+}  // namespace v0
+}  // namespace vidloom

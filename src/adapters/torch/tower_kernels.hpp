@@ -1,0 +1,46 @@
+#pragma once
+/// The arithmetic of a transformer tower on a CPU: products with packed weights, layer norm, attention. One set for each
+/// instruction set, chosen at run time; all give the same up to rounding.
+
+#include <cstddef>
+#include <cstdint>
+
+namespace vidloom {
+inline namespace v0 {
+
+enum class Activation : std::uint8_t { none, quick_gelu, gelu };
+
+/// C (rows x columns) = act(A (rows x depth) * W^T + bias + residual), for one panel of columns.
+struct Product {
+  const float* a;           ///< rows, `a_stride` floats apart
+  std::size_t a_stride;
+  const float* panel;       ///< [depth][panel_width], columns beyond `columns` are zero
+  std::size_t depth;
+  float* c;                 ///< rows, `c_stride` floats apart
+  std::size_t c_stride;
+  std::size_t rows, columns;  ///< columns <= panel_width
+  const float* bias = nullptr;      ///< columns; null: none
+  const float* residual = nullptr;  ///< laid out as c, may be c itself; null: none
+  Activation activation = Activation::none;
+};
+
+struct TowerKernels {
+  const char* name;
+  std::size_t panel_width;
+  void (*multiply)(const Product& product) noexcept;
+  /// out = (x - mean) / sqrt(variance + epsilon) * gain + bias, row by row; x and out are `width` apart.
+  void (*layer_norm)(const float* x, std::size_t rows, std::size_t width, const float* gain, const float* bias, float epsilon,
+                     float* out) noexcept;
+  /// Softmax of the first `valid` of `width` numbers in place; the rest becomes 0.
+  void (*softmax)(float* row, std::size_t valid, std::size_t width) noexcept;
+};
+
+/// The fastest that this CPU runs.
+const TowerKernels& tower_kernels() noexcept;
+const TowerKernels& portable_tower_kernels() noexcept;
+/// Null where this CPU (or this build) has no such instructions.
+const TowerKernels* avx2_tower_kernels() noexcept;
+const TowerKernels* avx512_tower_kernels() noexcept;
+
+}  // namespace v0
+}  // namespace vidloom
