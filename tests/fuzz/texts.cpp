@@ -1,5 +1,6 @@
 #include <fuzz/texts.hpp>
 
+#include <core/safetensors.hpp>
 #include <fuzz/trial.hpp>
 #include <sources/ffmpeg/coded_pictures.hpp>
 #include <sources/ffmpeg/picture_file.hpp>
@@ -188,6 +189,23 @@ bool look_at_coded_pictures(std::string_view text) {
   return any;
 }
 
+/// A header, after its length has been put before it as it is; then numbers.
+bool look_at_safetensors(std::string_view text) {
+  const Safetensors file(std::as_bytes(std::span(text)), "x.safetensors");
+  for (const auto& [name, tensor] : file.all()) {
+    if (tensor.bytes.empty()) continue;
+    if (tensor.bytes.data() < reinterpret_cast<const std::byte*>(text.data()) || tensor.bytes.size() > text.size()) throw Broken("a tensor outside of its file");
+    float ends[1];
+    try {
+      read_floats(tensor, 0, ends);
+      read_floats(tensor, tensor.bytes.size() / bytes_of(tensor.number) - 1, ends);
+    } catch (const Error& error) {
+      if (error.code != Code::model) throw Broken(error.what());
+    }
+  }
+  return file.size() > 0;
+}
+
 bool read_redacted(std::string_view text) {
   const std::string once = redact(text);
   if (redact(once) != once) throw Broken("what was redacted is redacted otherwise the second time: " + once);
@@ -202,6 +220,7 @@ bool fits(Reader reader, Code code) {
     case Reader::duration:
     case Reader::test_pattern: return code == Code::config;
     case Reader::filter_graph: return code == Code::config || code == Code::source || code == Code::decode;
+    case Reader::safetensors: return code == Code::model;
     default: return code == Code::config || code == Code::not_built;
   }
 }
@@ -227,6 +246,7 @@ bool read_text(Reader reader, std::string_view bytes) {
       case Reader::timeline: return read_timestamps(bytes);
       case Reader::transport: return look_at_transport(bytes);
       case Reader::coded_pictures: return look_at_coded_pictures(bytes);
+      case Reader::safetensors: return look_at_safetensors(bytes);
     }
   } catch (const Error& error) {
     if (!fits(reader, error.code)) throw Broken("an error of code " + std::string(to_string(error.code)) + ": " + error.what());
@@ -281,6 +301,9 @@ std::vector<std::string_view> samples_of(Reader reader) {
               "\x02\0\0\x18\0\0\x01\xB3\x04\0\x30\x13\xFF\xFF\xE0\x18\0\0\x01\0\0\x08\xFF\xF8\0\0\x01\xB5\x8F\x12"sv,
               // A scaling list whose first difference is the largest number there is.
               "\x00\x00\x00\x11\x00\x00\x01\x67\x64\x00\x0A\xAD\x80\x00\x00\x00\xFF\xFF\xFF\xFE\xFE"sv};
+    case Reader::safetensors:
+      return {"\x36\0\0\0\0\0\0\0{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]}}\0\0\x80\x3F\0\0\0\xC0"sv,
+              "\x6B\0\0\0\0\0\0\0{\"a\":{\"dtype\":\"F16\",\"shape\":[],\"data_offsets\":[0,2]},\"b\":{\"dtype\":\"I8\",\"shape\":[1,2],\"data_offsets\":[2,4]}}\0\x3C\1\2"sv};
     case Reader::timeline:
       return {"\0\0\0\x01\0\x01\x5F\x90\x21\x01\x04\xFF\xFF\xF1\xF0\x04\0\0\0\0\x05\x04\0\0\x0E\x10\x04\0\x1E\x84\x80"sv,
               "\x40\0\0\0\0\0\0\x01\x40\0\x08\x7F\xFF\xFF\xFF\xFF\xFF\xFF\xFF\x0A\x7F\xFF\xFF\xFF\xFF\xFF\xFF\xFF\x80\0\0\0\0\0\0\0"sv};

@@ -45,10 +45,10 @@ struct ClipFiles {
 /// \param model  a folder, a .safetensors file, or a name on the Hugging Face hub whose files are in VIDLOOM_MODEL_PATH or in the hub's
 /// cache (HF_HUB_CACHE, HF_HOME, TRANSFORMERS_CACHE). Nothing is downloaded.
 /// Throws Error(model) that says what was looked for, where, and the command that gets it.
-ClipFiles find_clip(const std::string& model);
+VIDLOOM_API ClipFiles find_clip(const std::string& model);
 
 /// All tensors of a model's files by name, with the shape its configuration asks for.
-class ClipWeights {
+class VIDLOOM_API ClipWeights {
  public:
   /// Throws Error(model) on a damaged file.
   explicit ClipWeights(const ClipFiles& files);

@@ -16,9 +16,9 @@ namespace vidloom {
 inline namespace v0 {
 
 /// Pictures to embeddings. The weights are read-only and shared; one thread at a time uses a Session.
-class ImageTower {
+class VIDLOOM_API ImageTower {
  public:
-  class Session {
+  class VIDLOOM_API Session {
    public:
     virtual ~Session();
     /// \param out  (frames, embedding), L2-normalised
@@ -32,20 +32,20 @@ class ImageTower {
 };
 
 /// fp32 by our own kernels; each embedding is bit for bit the same whatever its company. Throws Error(model).
-std::shared_ptr<const ImageTower> make_packed_image_tower(const ClipFiles& files, const ClipWeights& weights,
+VIDLOOM_API std::shared_ptr<const ImageTower> make_packed_image_tower(const ClipFiles& files, const ClipWeights& weights,
                                                           const TowerKernels& kernels = tower_kernels());
 /// The same by ATen's operators: the reference, and what runs on other devices and in other precisions.
 /// int8, on the CPU alone: weights quantised per channel once, the inputs of each product while it runs.
 enum class Precision : std::uint8_t { fp32, bf16, fp16, int8 };
-std::shared_ptr<const ImageTower> make_aten_image_tower(const ClipFiles& files, const ClipWeights& weights, Device device, Precision precision);
+VIDLOOM_API std::shared_ptr<const ImageTower> make_aten_image_tower(const ClipFiles& files, const ClipWeights& weights, Device device, Precision precision);
 
 /// Texts to embeddings, (n, embedding), L2-normalised: each at its own length, since no token behind the end of a text can reach it.
 /// \param texts  token ids from start to end of text, at most config.context each, all within the vocabulary
-std::vector<float> encode_texts(const ClipFiles& files, const ClipWeights& weights, std::span<const std::vector<std::int64_t>> texts,
+VIDLOOM_API std::vector<float> encode_texts(const ClipFiles& files, const ClipWeights& weights, std::span<const std::vector<std::int64_t>> texts,
                                 const TowerKernels& kernels = tower_kernels());
 
 /// e^logit_scale of the model; throws Error(model) when it is not above 0.
-double logit_scale(const ClipWeights& weights);
+VIDLOOM_API double logit_scale(const ClipWeights& weights);
 
 /// A row to length 1; throws Error(model) when it is not finite.
 void normalise(std::span<float> row);

@@ -1,6 +1,8 @@
 #pragma once
 /// The threads that share one picture's arithmetic. One team a process, whatever the number of models; it lives while one does.
 
+#include <vidloom/core/export.hpp>
+
 #include <atomic>
 #include <condition_variable>
 #include <cstddef>
@@ -13,7 +15,7 @@
 namespace vidloom {
 inline namespace v0 {
 
-class Team {
+class VIDLOOM_API Team {
  public:
   /// As wide as this process has cores (VIDLOOM_THREADS: as wide as that says). Starts its threads at the first use.
   static std::shared_ptr<Team> shared();

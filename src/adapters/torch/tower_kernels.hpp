@@ -2,6 +2,8 @@
 /// The arithmetic of a transformer tower on a CPU: products with packed weights, layer norm, attention. One set for each
 /// instruction set, chosen at run time; all give the same up to rounding.
 
+#include <vidloom/core/export.hpp>
+
 #include <cstddef>
 #include <cstdint>
 
@@ -36,11 +38,11 @@ struct TowerKernels {
 };
 
 /// The fastest that this CPU runs.
-const TowerKernels& tower_kernels() noexcept;
-const TowerKernels& portable_tower_kernels() noexcept;
+VIDLOOM_API const TowerKernels& tower_kernels() noexcept;
+VIDLOOM_API const TowerKernels& portable_tower_kernels() noexcept;
 /// Null where this CPU (or this build) has no such instructions.
-const TowerKernels* avx2_tower_kernels() noexcept;
-const TowerKernels* avx512_tower_kernels() noexcept;
+VIDLOOM_API const TowerKernels* avx2_tower_kernels() noexcept;
+VIDLOOM_API const TowerKernels* avx512_tower_kernels() noexcept;
 
 }  // namespace v0
 }  // namespace vidloom

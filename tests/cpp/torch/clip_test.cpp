@@ -1,0 +1,313 @@
+// CLIP's towers: the kernels against plain arithmetic, the packed tower against ATen's operators.
+#include <adapters/torch/clip_model.hpp>
+#include <adapters/torch/team.hpp>
+
+#include <vidloom/core/error.hpp>
+
+#include <doctest/doctest.h>
+
+#include <atomic>
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <random>
+#include <string>
+#include <thread>
+#include <vector>
+
+using namespace vidloom;
+
+namespace {
+
+std::vector<const TowerKernels*> all_kernels() {
+  std::vector<const TowerKernels*> sets{&portable_tower_kernels()};
+  for (const TowerKernels* set : {avx2_tower_kernels(), avx512_tower_kernels()}) {
+    if (set) sets.push_back(set);
+  }
+  return sets;
+}
+
+std::vector<float> random_floats(std::size_t count, unsigned seed, float scale = 1) {
+  std::mt19937 engine(seed);
+  std::normal_distribution<float> normal(0, scale);
+  std::vector<float> numbers(count);
+  for (float& number : numbers) number = normal(engine);
+  return numbers;
+}
+
+double activated(Activation activation, double x) {
+  if (activation == Activation::quick_gelu) return x / (1 + std::exp(-1.702 * x));
+  if (activation == Activation::gelu) return x * 0.5 * (1 + std::erf(x / std::sqrt(2.0)));
+  return x;
+}
+
+/// A folder in the temporary directory with a model of random weights, written tensor by tensor.
+class ModelFolder {
+ public:
+  explicit ModelFolder(const std::string& config) : path_(std::filesystem::temp_directory_path() / ("vidloom_clip_" + std::to_string(::getpid()))) {
+    std::filesystem::create_directories(path_);
+    std::ofstream(path_ / "config.json") << config;
+  }
+  ~ModelFolder() { std::filesystem::remove_all(path_); }
+  void add(const std::string& name, std::vector<std::size_t> shape, float scale = 0.08F, float offset = 0) {
+    std::size_t count = 1;
+    std::string sides;
+    for (const std::size_t side : shape) count *= side, sides += (sides.empty() ? "" : ",") + std::to_string(side);
+    std::vector<float> numbers = random_floats(count, static_cast<unsigned>(data_.size() + 7), scale);
+    for (float& number : numbers) number += offset;
+    const std::size_t from = data_.size();
+    data_.append(reinterpret_cast<const char*>(numbers.data()), numbers.size() * sizeof(float));
+    header_ += (header_.empty() ? "{\"" : ",\"") + name + R"(":{"dtype":"F32","shape":[)" + sides + R"(],"data_offsets":[)" + std::to_string(from) + "," +
+               std::to_string(data_.size()) + "]}";
+  }
+  void write() const {
+    const std::string header = header_ + "}";
+    std::string length(8, '\0');
+    for (std::size_t i = 0; i < 8; ++i) length[i] = static_cast<char>(header.size() >> (8 * i) & 0xFF);
+    std::ofstream(path_ / "model.safetensors", std::ios::binary) << length << header << data_;
+  }
+  std::string path() const { return path_.string(); }
+
+ private:
+  std::filesystem::path path_;
+  std::string header_, data_;
+};
+
+/// Odd sizes on purpose: no width is a multiple of a panel, the last pass of rows is short.
+void fill_model(ModelFolder& model) {
+  const auto tower = [&](const std::string& prefix, std::size_t width, std::size_t hidden, std::size_t layers) {
+    for (std::size_t i = 0; i < layers; ++i) {
+      const std::string layer = prefix + ".encoder.layers." + std::to_string(i) + ".";
+      for (const char* norm : {"layer_norm1", "layer_norm2"}) {
+        model.add(layer + norm + ".weight", {width}, 0.1F, 1);
+        model.add(layer + norm + ".bias", {width});
+      }
+      for (const char* part : {"q_proj", "k_proj", "v_proj", "out_proj"}) {
+        model.add(layer + "self_attn." + part + ".weight", {width, width});
+        model.add(layer + "self_attn." + part + ".bias", {width});
+      }
+      model.add(layer + "mlp.fc1.weight", {hidden, width});
+      model.add(layer + "mlp.fc1.bias", {hidden});
+      model.add(layer + "mlp.fc2.weight", {width, hidden});
+      model.add(layer + "mlp.fc2.bias", {width});
+    }
+  };
+  tower("vision_model", 60, 1100, 3);
+  model.add("vision_model.embeddings.class_embedding", {60}, 1);
+  model.add("vision_model.embeddings.patch_embedding.weight", {60, 3, 7, 7});
+  model.add("vision_model.embeddings.position_embedding.weight", {26, 60}, 0.5F);
+  for (const char* norm : {"vision_model.pre_layrnorm", "vision_model.post_layernorm"}) {
+    model.add(std::string(norm) + ".weight", {60}, 0.1F, 1);
+    model.add(std::string(norm) + ".bias", {60});
+  }
+  model.add("visual_projection.weight", {24, 60});
+  tower("text_model", 40, 96, 2);
+  model.add("text_model.embeddings.token_embedding.weight", {50, 40}, 1);
+  model.add("text_model.embeddings.position_embedding.weight", {16, 40}, 0.5F);
+  model.add("text_model.final_layer_norm.weight", {40}, 0.1F, 1);
+  model.add("text_model.final_layer_norm.bias", {40});
+  model.add("text_projection.weight", {24, 40});
+  model.add("logit_scale", {}, 0, 4.6F);
+  model.write();
+}
+
+std::string config_of(const std::string& activation) {
+  return R"({"projection_dim":24,"vision_config":{"hidden_size":60,"num_hidden_layers":3,"num_attention_heads":4,"intermediate_size":1100,)"
+         R"("image_size":35,"patch_size":7,"hidden_act":")" + activation + R"("},"text_config":{"hidden_size":40,"num_hidden_layers":2,"num_attention_heads":4,)"
+         R"("intermediate_size":96,"max_position_embeddings":16,"vocab_size":50,"hidden_act":")" + activation + "\"}}";
+}
+
+double largest_difference(const std::vector<float>& a, const std::vector<float>& b) {
+  REQUIRE(a.size() == b.size());
+  REQUIRE_FALSE(a.empty());
+  double largest = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) largest = std::max(largest, std::abs(static_cast<double>(a[i]) - static_cast<double>(b[i])));
+  return largest;
+}
+
+}  // namespace
+
+TEST_CASE("each set of kernels multiplies, normalises and exponentiates as plain arithmetic does") {
+  for (const TowerKernels* kernels : all_kernels()) {
+    CAPTURE(kernels->name);
+    const std::size_t width = kernels->panel_width;
+    for (const std::size_t rows : {1UL, 2UL, 5UL, 6UL, 7UL, 13UL, 25UL, 50UL}) {
+      for (const std::size_t depth : {1UL, 63UL, 1024UL, 2500UL}) {  // one pass, and three of unequal depth
+        for (const std::size_t columns : {width, width - 3}) {
+          const auto a = random_floats(rows * (depth + 2), 1), weights = random_floats(depth * width, 2, 1 / std::sqrt(static_cast<float>(depth))), bias = random_floats(columns, 3);
+          std::vector<float> panel = weights;
+          for (std::size_t k = 0; k < depth; ++k) std::fill_n(panel.begin() + static_cast<std::ptrdiff_t>(k * width + columns), width - columns, 0.0F);
+          for (const Activation activation : {Activation::none, Activation::quick_gelu, Activation::gelu}) {
+            const bool adds = activation == Activation::none;
+            std::vector<float> c = random_floats(rows * (width + 1), 4);
+            const std::vector<float> before = c;
+            kernels->multiply({.a = a.data(), .a_stride = depth + 2, .panel = panel.data(), .depth = depth, .c = c.data(), .c_stride = width + 1,
+                               .rows = rows, .columns = columns, .bias = bias.data(), .residual = adds ? c.data() : nullptr, .activation = activation});
+            double worst = 0;
+            for (std::size_t i = 0; i < rows; ++i) {
+              for (std::size_t j = 0; j < columns; ++j) {
+                double sum = static_cast<double>(bias[j]) + (adds ? static_cast<double>(before[i * (width + 1) + j]) : 0);
+                for (std::size_t k = 0; k < depth; ++k) sum += static_cast<double>(a[i * (depth + 2) + k]) * static_cast<double>(panel[k * width + j]);
+                worst = std::max(worst, std::abs(activated(activation, sum) - static_cast<double>(c[i * (width + 1) + j])));
+              }
+              for (std::size_t j = columns; j < width + 1; ++j) REQUIRE(c[i * (width + 1) + j] == before[i * (width + 1) + j]);  // not ours
+            }
+            CHECK(worst < 2e-5);
+          }
+        }
+      }
+    }
+    for (const std::size_t valid : {1UL, 3UL, 16UL, 50UL, 77UL}) {
+      std::vector<float> row = random_floats(96, 5, 20);
+      const std::vector<float> scores = row;
+      kernels->softmax(row.data(), valid, row.size());
+      double largest = -1e30, sum = 0;
+      for (std::size_t i = 0; i < valid; ++i) largest = std::max(largest, static_cast<double>(scores[i]));
+      for (std::size_t i = 0; i < valid; ++i) sum += std::exp(static_cast<double>(scores[i]) - largest);
+      for (std::size_t i = 0; i < row.size(); ++i) {
+        CHECK(static_cast<double>(row[i]) == doctest::Approx(i < valid ? std::exp(static_cast<double>(scores[i]) - largest) / sum : 0).epsilon(1e-5));
+      }
+    }
+    for (const std::size_t size : {3UL, 16UL, 60UL, 768UL}) {
+      auto x = random_floats(2 * size, 6, 3);
+      for (float& value : x) value += 100;  // far from zero: the variance must not come from a difference of large sums
+      const auto gain = random_floats(size, 7), bias = random_floats(size, 8);
+      std::vector<float> out(x.size());
+      kernels->layer_norm(x.data(), 2, size, gain.data(), bias.data(), 1e-5F, out.data());
+      for (std::size_t row = 0; row < 2; ++row) {
+        double mean = 0, variance = 0;
+        for (std::size_t i = 0; i < size; ++i) mean += static_cast<double>(x[row * size + i]) / static_cast<double>(size);
+        for (std::size_t i = 0; i < size; ++i) variance += std::pow(static_cast<double>(x[row * size + i]) - mean, 2) / static_cast<double>(size);
+        for (std::size_t i = 0; i < size; ++i) {
+          const double wanted = (static_cast<double>(x[row * size + i]) - mean) / std::sqrt(variance + 1e-5) * static_cast<double>(gain[i]) + static_cast<double>(bias[i]);
+          CHECK(static_cast<double>(out[row * size + i]) == doctest::Approx(wanted).epsilon(1e-3).scale(1));
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("the packed tower answers as ATen's operators do, each picture the same bits in any company") {
+  for (const std::string activation : {"quick_gelu", "gelu"}) {
+    CAPTURE(activation);
+    ModelFolder folder(config_of(activation));
+    fill_model(folder);
+    const ClipFiles files = find_clip(folder.path());
+    const ClipWeights weights(files);
+    const std::size_t n = 19, picture = 3 * 35 * 35;  // more pictures than go by at once
+    const std::vector<float> pixels = random_floats(n * picture, 9);
+    const auto encode = [&](const ImageTower& tower, std::size_t first, std::size_t count) {
+      std::vector<float> out(count * 24);
+      tower.session()->encode_pixels(std::span(pixels).subspan(first * picture, count * picture), count, out);
+      return out;
+    };
+    const auto reference = encode(*make_aten_image_tower(files, weights, Device::cpu, Precision::fp32), 0, n);
+    double length = 0;
+    for (std::size_t i = 0; i < 24; ++i) length += static_cast<double>(reference[i]) * static_cast<double>(reference[i]);
+    CHECK(length == doctest::Approx(1).epsilon(1e-5));
+    CHECK(largest_difference({reference.begin(), reference.begin() + 24}, {reference.begin() + 24, reference.begin() + 48}) > 1e-3);  // pictures differ
+    for (const TowerKernels* kernels : all_kernels()) {
+      CAPTURE(kernels->name);
+      const auto tower = make_packed_image_tower(files, weights, *kernels);
+      const auto all = encode(*tower, 0, n);
+      CHECK(largest_difference(all, reference) < 2e-5);
+      for (std::size_t i = 0; i < n; ++i) {
+        const auto alone = encode(*tower, i, 1);
+        CHECK(std::equal(alone.begin(), alone.end(), all.begin() + static_cast<std::ptrdiff_t>(i * 24)));
+      }
+      // Many threads share the tower; each has its session.
+      std::atomic<int> wrong{0};
+      std::vector<std::thread> threads;
+      for (int t = 0; t < 6; ++t) threads.emplace_back([&] { if (encode(*tower, 0, n) != all) ++wrong; });
+      for (auto& thread : threads) thread.join();
+      CHECK(wrong == 0);
+    }
+    // 16 bits and 8: near, and not the same.
+    for (const auto& [precision, least] : {std::pair{Precision::bf16, 0.99}, std::pair{Precision::int8, 0.98}}) {
+      const auto other = encode(*make_aten_image_tower(files, weights, Device::cpu, precision), 0, n);
+      CHECK(other != reference);
+      for (std::size_t i = 0; i < n; ++i) {
+        double cosine = 0;
+        for (std::size_t j = 0; j < 24; ++j) cosine += static_cast<double>(other[i * 24 + j]) * static_cast<double>(reference[i * 24 + j]);
+        CHECK(cosine > least);
+      }
+    }
+  }
+}
+
+TEST_CASE("a text's embedding does not depend on the texts beside it, nor on how many pass at once") {
+  ModelFolder folder(config_of("quick_gelu"));
+  fill_model(folder);
+  const ClipFiles files = find_clip(folder.path());
+  const ClipWeights weights(files);
+  std::vector<std::vector<std::int64_t>> texts;
+  for (std::int64_t i = 0; i < 90; ++i) {
+    auto& text = texts.emplace_back();
+    for (std::int64_t j = 0; j < 2 + i % 15; ++j) text.push_back((i * 7 + j * 3) % 50);
+  }
+  for (const TowerKernels* kernels : all_kernels()) {
+    const auto all = encode_texts(files, weights, texts, *kernels);
+    REQUIRE(all.size() == texts.size() * 24);
+    for (const std::size_t i : {0UL, 14UL, 60UL, 89UL}) {
+      const auto alone = encode_texts(files, weights, std::span(texts).subspan(i, 1), *kernels);
+      CHECK(std::equal(alone.begin(), alone.end(), all.begin() + static_cast<std::ptrdiff_t>(i * 24)));
+    }
+  }
+  texts.front() = {3, 50};
+  CHECK_THROWS_WITH_AS(encode_texts(files, weights, texts), doctest::Contains("the tokenizer knows id 50, the model only 50 ids"), Error);
+  CHECK(logit_scale(weights) == doctest::Approx(std::exp(4.6)));
+}
+
+TEST_CASE("a team does every piece once, alone or not, from several callers at the same time") {
+  Team team(4);
+  std::vector<std::thread> callers;
+  std::atomic<int> wrong{0};
+  for (int t = 0; t < 5; ++t) {
+    callers.emplace_back([&] {
+      for (std::size_t count = 0; count < 200; ++count) {
+        std::vector<std::atomic<int>> done(count);
+        std::atomic<unsigned> widest{0};
+        team.run(count, [&](std::size_t index, unsigned member) noexcept {
+          ++done[index];
+          unsigned seen = widest;
+          while (seen < member && !widest.compare_exchange_weak(seen, member)) {}
+        });
+        for (const auto& one : done) wrong += one != 1;
+        wrong += widest >= team.width();
+      }
+    });
+  }
+  for (auto& caller : callers) caller.join();
+  CHECK(wrong == 0);
+}
+
+TEST_CASE("a model that does not fit its configuration is told by the tensor's name") {
+  ModelFolder folder(config_of("quick_gelu"));
+  fill_model(folder);
+  const auto complaint = [&](const std::string& config) -> std::string {
+    try {
+      std::ofstream(std::filesystem::path(folder.path()) / "config.json") << config;
+      const ClipFiles files = find_clip(folder.path());
+      make_packed_image_tower(files, ClipWeights(files));
+      return "fine";
+    } catch (const Error& error) {
+      CHECK(error.code == Code::model);
+      return error.what();
+    }
+  };
+  const std::string good = config_of("quick_gelu");
+  const auto with = [&](const std::string& from, const std::string& to) {
+    std::string text = good;
+    return text.replace(text.find(from), from.size(), to);
+  };
+  const auto holds = [](const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; };
+  CHECK(complaint(good) == "fine");
+  CHECK(holds(complaint(with("\"intermediate_size\":1100", "\"intermediate_size\":1000")), "mlp.fc1.weight' has the shape [1100,60]; the configuration asks for [1000,60]"));
+  CHECK(holds(complaint(with("\"num_hidden_layers\":3", "\"num_hidden_layers\":4")), "layers.3.layer_norm1.weight' is missing"));
+  CHECK(holds(complaint(with("\"num_attention_heads\":4", "\"num_attention_heads\":7")), "does not divide into 7 heads"));
+  CHECK(holds(complaint(with("\"hidden_act\":\"quick_gelu\"", "\"hidden_act\":\"swish\"")), "quick_gelu and gelu are known"));
+  CHECK(holds(complaint(with("\"hidden_size\":60", "\"hidden_size\":-1")), "hidden_size is -1"));
+  CHECK(holds(complaint("{}"), "lacks vision_config"));
+  CHECK(holds(complaint("{"), "no configuration of a model"));
+}
