@@ -16,7 +16,8 @@ constexpr std::array<ComponentEntryInfo, 4> component_table{{
      "apt-get install --no-install-recommends libopencv-core-dev libopencv-imgproc-dev libopencv-video-dev libopencv-objdetect-dev "
      "libopencv-calib3d-dev libopencv-features2d-dev, then build Vidloom again (from source), or pip install --force-reinstall vidloom"},
     {"torch", "the adapter clip; tensors on CUDA devices: vl.torch.tensor(..., device=\"cuda\"), vidloom/interop/torch.hpp",
-     "pip install torch==2.13.0, then, with a checkout of Vidloom, pip install --no-build-isolation --no-deps --force-reinstall ."},
+     "pip install torch==2.13.0 and apt-get install libutf8proc-dev, then, with a checkout of Vidloom, "
+     "pip install --no-build-isolation --no-deps --force-reinstall ."},
     {"net", "live sources and sinks, work on other machines (lan, cloud)", ""},
 }};
 

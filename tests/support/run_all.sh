@@ -24,13 +24,14 @@ sanitized() {  # PRESET TEST-REGEX TARGETS...
 # torch is not built with sanitizers; what of it is ours alone, the plan of a device's work, is tested with the frames.
 all_programs() { for folder in tests/cpp/*/; do [[ $folder == */torch/ ]] && continue; compgen -G "$folder*.cpp" >/dev/null && echo "test_$(basename "$folder")"; done; }
 
-# torch, and the packages that carry an FFmpeg or an OpenCV of their own.
+# torch, the packages that carry an FFmpeg or an OpenCV of their own, and references.
 test_packages() {
-  local stamp=.venv/.requirements-tests
-  cmp -s "$stamp" tests/support/requirements-tests.txt && return
-  .venv/bin/python -m pip install -qq --disable-pip-version-check --requirement tests/support/requirements-tests.txt || return
+  local stamp=.venv/.requirements-tests wanted=(tests/support/requirements-tests.txt tests/support/requirements-alone.txt)
+  cat "${wanted[@]}" | cmp -s "$stamp" && return
+  .venv/bin/python -m pip install -qq --disable-pip-version-check --requirement "${wanted[0]}" || return
+  .venv/bin/python -m pip install -qq --disable-pip-version-check --no-deps --requirement "${wanted[1]}" || return
   rm -f .venv/.vidloom-built  # the package gains the component torch
-  cp tests/support/requirements-tests.txt "$stamp"
+  cat "${wanted[@]}" >"$stamp"
 }
 
 step "packages of the tests" test_packages

@@ -25,13 +25,14 @@ using Bytes = std::string_view;
 namespace fs = std::filesystem;
 
 constexpr Bytes start_text = "<|startoftext|>", end_text = "<|endoftext|>", word_end = "</w>";
+constexpr const char* config_name = "tokenizer_config.json";
 constexpr std::uint32_t nothing = std::numeric_limits<std::uint32_t>::max();
-/// CLIP's files are 0.9 and 2.3 MB; whoever names a film by mistake shall hear of it before it is in memory.
-constexpr std::uintmax_t largest_file = std::uintmax_t{64} << 20U;
+/// CLIP's files have 1 to 4 MB; whoever names a film by mistake shall hear of it before it is in memory.
+constexpr std::uintmax_t largest_file = std::uintmax_t{16} << 20U;
 /// Ids index a table of embeddings: more than this is a damaged number, and would only cost memory.
 constexpr std::int64_t most_ids = std::int64_t{1} << 24U;
-/// A text is looked at in parts of about this many bytes, so that of a long one only the part that fills the context is.
-constexpr std::size_t part_bytes = 4096;
+/// Each of them is looked for at many places of a text.
+constexpr std::size_t most_specials = 1000;
 /// Positions in a word are 32 bits wide.
 constexpr std::size_t longest_text = std::size_t{1} << 30U;
 
@@ -43,7 +44,7 @@ std::string shown(Bytes text) { return "\"" + valid_utf8(text.substr(0, 60)) + (
 // ── Unicode ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 /// Note [Unicode of the tokenizer]: three of the reference's libraries look at a character, each with a Unicode version of its own:
-/// NFC (10), letters and numbers (16), lower case (17). Here it is one, utf8proc's. They differ on characters that are newer than the
+/// NFC (9), letters and numbers (16), lower case (17). Here it is one, utf8proc's. They differ on characters that are newer than the
 /// oldest of the four, which CLIP's vocabulary has no word for; see docs/decisions/0020.
 enum class Kind : std::uint8_t { space, letter, number, other };
 
@@ -175,6 +176,14 @@ Value parsed(Bytes json, const std::string& file) {
   }
 }
 
+/// What the configuration says; null where there is none.
+Value configuration(Bytes json) {
+  if (json.empty()) return {};
+  Value value = parsed(json, config_name);
+  if (!value.is_object()) refuse(std::string(config_name) + " is " + std::string(value.type_name()) + "; an object is needed");
+  return value;
+}
+
 }  // namespace
 
 /// Views into the texts that were read, which outlive it.
@@ -194,10 +203,7 @@ struct BpeTokenizer::Vocabulary {
     ids.reserve(tokens.size());
     std::vector<bool> taken;
     for (const auto& [token, id] : tokens.as_object()) {
-      if (!id.is_integer() || id.as_integer() < 0 || id.as_integer() >= most_ids)
-        refuse(where + ": the id of " + shown(token) + " is " + (id.is_integer() ? id.dump() : std::string(id.type_name())) +
-               "; a number from 0 to " + std::to_string(most_ids - 1) + " is needed");
-      const auto index = static_cast<std::size_t>(id.as_integer());
+      const std::size_t index = checked_id(id, token, where);
       if (index >= taken.size()) taken.resize(std::max(index + 1, tokens.size()));
       if (taken[index]) refuse(where + ": " + shown(token) + " has the id " + id.dump() + " of another token");
       taken[index] = true;
@@ -236,6 +242,40 @@ struct BpeTokenizer::Vocabulary {
     }
   }
 
+  /// Tokens to be found in a text. As transformers takes them: those that the configuration lists come before those of tokenizer.json.
+  void take_listed(const Value& config, const std::string& config_file, const Value& tokenizer) {
+    if (const Value* listed = config.find("added_tokens_decoder")) {
+      const std::string where = config_file + ": added_tokens_decoder";
+      if (!listed->is_object()) refuse(where + " is " + std::string(listed->type_name()) + "; an object is needed");
+      for (const auto& [id, added] : listed->as_object()) take_added(added, parsed(id, where + ": an id"), where + "." + valid_utf8(id));
+    }
+    if (const Value* listed = tokenizer.find("added_tokens")) {
+      const std::string where = "tokenizer.json: added_tokens";
+      if (!listed->is_array()) refuse(where + " is " + std::string(listed->type_name()) + "; a list is needed");
+      for (const Value& added : listed->as_array()) take_added(added, added["id"], where);
+    }
+  }
+
+  /// Then those it names. What was not listed takes its flag from the last name it has; one without an id could have no embedding.
+  void take_named(const Value& config, const std::string& file) {
+    const std::size_t listed = specials.size();
+    for (const auto& [name, fallback] : {std::pair{"bos_token", start_text}, std::pair{"eos_token", end_text},
+                                         std::pair{"unk_token", end_text}, std::pair{"pad_token", end_text}}) {
+      const Value& named = config[name];
+      const Value& content = named.is_object() ? named["content"] : named;
+      if (!content.is_null() && (!content.is_string() || content.as_string().empty()))
+        refuse(file + ": " + name + " is " + shown(named.dump()) + "; a text is needed");
+      const std::string text = content.is_null() ? std::string(fallback) : content.as_string();
+      const auto same = std::ranges::find(specials, text, &Special::text);
+      const bool normalised = named["normalized"] == Value(true);
+      if (same == specials.end()) {
+        if (const std::uint32_t id = id_of(text); id != nothing) specials.push_back({.text = text, .id = id, .normalised = normalised});
+      } else if (static_cast<std::size_t>(same - specials.begin()) >= listed) {
+        same->normalised = normalised;
+      }
+    }
+  }
+
   std::uint32_t id_of(Bytes token) const {
     const auto found = ids.find(token);
     return found == ids.end() ? nothing : found->second;
@@ -248,6 +288,30 @@ struct BpeTokenizer::Vocabulary {
     if (space == 0 || space == Bytes::npos || space + 1 == line.size() || line.find(' ', space + 1) != Bytes::npos)
       refuse(place() + " is " + shown(line) + "; two tokens with one space between are needed");
     merges.push_back({line.substr(0, space), line.substr(space + 1)});
+  }
+
+  void take_added(const Value& added, const Value& id, const std::string& where) {
+    const Value& content = added["content"];
+    if (!content.is_string() || content.as_string().empty())
+      refuse(where + " is " + shown(added.dump()) + "; a text \"content\" is needed");
+    const std::string& text = content.as_string();
+    if (std::ranges::find(specials, text, &Special::text) != specials.end()) return;
+    if (added["single_word"] == Value(true))
+      refuse(where + ": " + shown(text) + " is to be found as a word of its own only, which is not supported");
+    const std::uint32_t index = checked_id(id, text, where);
+    const std::uint32_t known = id_of(text);
+    if (known != nothing && known != index)
+      refuse(where + ": " + shown(text) + " has the id " + id.dump() + ", but " + std::to_string(known) + " in the vocabulary");
+    if (specials.size() == most_specials) refuse(where + ": more than " + std::to_string(most_specials) + " added tokens");
+    size = std::max(size, std::size_t{index} + 1);
+    specials.push_back({.text = text, .id = index, .normalised = added["normalized"] == Value(true)});
+  }
+
+  static std::uint32_t checked_id(const Value& id, Bytes token, const std::string& where) {
+    if (!id.is_integer() || id.as_integer() < 0 || id.as_integer() >= most_ids)
+      refuse(where + ": the id of " + shown(token) + " is " + (id.is_integer() ? id.dump() : std::string(id.type_name())) +
+             "; a number from 0 to " + std::to_string(most_ids - 1) + " is needed");
+    return static_cast<std::uint32_t>(id.as_integer());
   }
 };
 
@@ -270,47 +334,51 @@ const BpeTokenizer::Merge* BpeTokenizer::Merges::find(std::uint32_t left, std::u
 BpeTokenizer::BpeTokenizer(const Vocabulary& vocabulary)
     : merges_(vocabulary.merges.size()), specials_(vocabulary.specials), size_(vocabulary.size) {
   for (const auto& [text, id] : {std::pair{start_text, &start_}, std::pair{end_text, &end_}}) {
-    const std::uint32_t found = vocabulary.id_of(text);
-    if (found == nothing) refuse("the vocabulary has no token " + shown(text) + ": it is not CLIP's");
-    *id = found;
-    specials_.push_back({std::string(text), found});
+    const auto special = std::ranges::find(specials_, text, &Special::text);
+    if (special == specials_.end()) refuse("the vocabulary has no token " + shown(text) + ": it is not CLIP's");
+    *id = special->id;
   }
+  // Where two begin at one place, the longer is found.
+  std::ranges::stable_sort(specials_, std::greater{}, [](const Special& special) { return special.text.size(); });
+  for (Special& special : specials_) {
+    if (!special.normalised) continue;
+    special.text = normalised(special.text);
+    if (special.text.find(' ') != std::string::npos) part_bytes_ = longest_text;  // it would be missed where it is cut
+  }
+
   const auto texts = byte_texts();
-  const auto unknown = static_cast<std::uint32_t>(end_);  // what CLIP takes for a byte that its vocabulary lacks
+  std::vector<bool> made(size_);  // tokens that words can become
   for (std::size_t byte = 0; byte < 256; ++byte) {
-    const auto id_or_unknown = [&](const std::string& text) {
-      const std::uint32_t id = vocabulary.id_of(text);
-      return id == nothing ? unknown : id;
-    };
-    bytes_[byte] = id_or_unknown(texts[byte]);
-    last_bytes_[byte] = id_or_unknown(texts[byte] + std::string(word_end));
+    for (auto* table : {&bytes_, &last_bytes_}) {
+      const std::uint32_t id = vocabulary.id_of(texts[byte] + std::string(table == &bytes_ ? "" : word_end));
+      (*table)[byte] = id == nothing ? static_cast<std::uint32_t>(end_) : id;  // CLIP's token for what it does not know
+      if (id != nothing) made[id] = true;
+    }
   }
   std::uint32_t rank = 0;
   std::string joined;
   for (const auto& [left, right] : vocabulary.merges) {
     joined.assign(left).append(right);
     const std::array<Bytes, 3> parts{left, right, joined};
-    std::array<std::uint32_t, 3> found{};
+    std::array<std::uint32_t, 3> ids{};
     for (std::size_t part = 0; part < 3; ++part) {
-      found[part] = vocabulary.id_of(parts[part]);
-      if (found[part] == nothing)
+      ids[part] = vocabulary.id_of(parts[part]);
+      if (ids[part] == nothing)
         refuse(vocabulary.merges_file + ": merge " + std::to_string(rank + 1) + ", " + shown(left) + " with " + shown(right) +
                ": the vocabulary has no token " + shown(parts[part]));
     }
-    merges_.insert({.pair = std::uint64_t{found[0]} << 32U | found[1], .rank = rank++, .id = found[2]});
+    merges_.insert({.pair = std::uint64_t{ids[0]} << 32U | ids[1], .rank = rank++, .id = ids[2]});
+    made[ids[2]] = true;
+  }
+  // A list of merges that was cut short between two lines would give other ids, silently.
+  for (const auto& [token, id] : vocabulary.ids) {
+    if (!made[id] && std::ranges::find(specials_, id, &Special::id) == specials_.end())
+      refuse(vocabulary.merges_file + ": " + std::to_string(rank) + " merges, of which none makes " + shown(token) + ": it is cut short");
   }
 }
 
-std::shared_ptr<const BpeTokenizer> BpeTokenizer::from_vocabulary(std::string_view vocab_json, std::string_view merges) {
-  const Value tokens = parsed(vocab_json, "vocab.json");
-  Vocabulary vocabulary;
-  vocabulary.take_tokens(tokens, "vocab.json");
-  vocabulary.take_merge_lines(merges, "merges.txt");
-  return std::shared_ptr<const BpeTokenizer>(new BpeTokenizer(vocabulary));
-}
-
-std::shared_ptr<const BpeTokenizer> BpeTokenizer::from_tokenizer_json(std::string_view json) {
-  const Value file = parsed(json, "tokenizer.json");
+std::shared_ptr<const BpeTokenizer> BpeTokenizer::from_tokenizer_json(std::string_view json, std::string_view config) {
+  const Value file = parsed(json, "tokenizer.json"), named = configuration(config);
   const Value& model = file["model"];
   if (!model.is_object()) refuse("tokenizer.json has no object \"model\"");
   for (const auto& [name, wanted] : {std::pair{"type", Value("BPE")}, std::pair{"end_of_word_suffix", Value(word_end)}}) {
@@ -320,6 +388,19 @@ std::shared_ptr<const BpeTokenizer> BpeTokenizer::from_tokenizer_json(std::strin
   Vocabulary vocabulary;
   vocabulary.take_tokens(model["vocab"], "tokenizer.json: model.vocab");
   vocabulary.take_merge_list(model["merges"], "tokenizer.json: model.merges");
+  vocabulary.take_listed(named, config_name, file);
+  vocabulary.take_named(named, config_name);
+  return std::shared_ptr<const BpeTokenizer>(new BpeTokenizer(vocabulary));
+}
+
+std::shared_ptr<const BpeTokenizer> BpeTokenizer::from_vocabulary(std::string_view vocab_json, std::string_view merges,
+                                                                  std::string_view config) {
+  const Value tokens = parsed(vocab_json, "vocab.json"), named = configuration(config);
+  Vocabulary vocabulary;
+  vocabulary.take_tokens(tokens, "vocab.json");
+  vocabulary.take_merge_lines(merges, "merges.txt");
+  vocabulary.take_listed(named, config_name, Value());
+  vocabulary.take_named(named, config_name);
   return std::shared_ptr<const BpeTokenizer>(new BpeTokenizer(vocabulary));
 }
 
@@ -346,12 +427,14 @@ std::optional<std::string> text_of(const fs::path& file) {
 
 std::shared_ptr<const BpeTokenizer> BpeTokenizer::read(const std::filesystem::path& folder) {
   try {
+    auto config = text_of(folder / config_name);
+    if (!config) config = text_of(folder / "special_tokens_map.json");
+    if (const auto tokenizer = text_of(folder / "tokenizer.json")) return from_tokenizer_json(*tokenizer, config.value_or(""));
     const auto vocab = text_of(folder / "vocab.json"), merges = text_of(folder / "merges.txt");
-    if (vocab && merges) return from_vocabulary(*vocab, *merges);
-    if (const auto tokenizer = text_of(folder / "tokenizer.json")) return from_tokenizer_json(*tokenizer);
+    if (vocab && merges) return from_vocabulary(*vocab, *merges, config.value_or(""));
     refuse(vocab    ? "there is vocab.json, but neither merges.txt nor tokenizer.json"
            : merges ? "there is merges.txt, but neither vocab.json nor tokenizer.json"
-                    : "there is neither vocab.json with merges.txt nor tokenizer.json");
+                    : "there is neither tokenizer.json nor vocab.json with merges.txt");
   } catch (const Error& error) {
     refuse("the tokenizer in '" + folder.string() + "': " + error.what() +
            "; get its files with: hf download openai/clip-vit-base-patch32 vocab.json merges.txt --local-dir '" + folder.string() + "'");
@@ -369,36 +452,48 @@ struct BpeTokenizer::Encoding {
 
   /// The whole text, special tokens among it.
   void text(Bytes text) {
-    while (!text.empty() && !full()) {
-      std::size_t at = 0;
-      const Special* special = nullptr;
-      for (; at < text.size() && special == nullptr; ++at) {
-        if (text[at] != '<') continue;
-        for (const Special& each : tokenizer.specials_) {
-          if (text.substr(at).starts_with(each.text)) special = &each;
-        }
+    between(text, false, [this](Bytes plain) {
+      // In parts that end before a space: no word and no composed character goes across one.
+      while (!plain.empty() && !full()) {
+        const std::size_t end = plain.size() <= tokenizer.part_bytes_
+                                    ? plain.size()
+                                    : std::min(plain.find_first_of(" \t\n", tokenizer.part_bytes_), plain.size());
+        const std::string normal = normalised(plain.substr(0, end));
+        between(normal, true, [this](Bytes rest) { words(rest); });
+        plain.remove_prefix(end);
       }
-      if (special != nullptr) --at;
-      plain(text.substr(0, at));
-      text.remove_prefix(at);
-      if (special == nullptr || full()) continue;
-      ids.push_back(special->id);
-      text.remove_prefix(special->text.size());
-    }
+    });
   }
 
  private:
-  /// A text without special tokens, in parts that end before a space: no word and no composed character goes across one.
-  void plain(Bytes text) {
+  /// Hands over what stands between special tokens of one kind, and appends those.
+  template <class Use>
+  void between(Bytes text, bool normal, const Use& use) {
+    std::array<bool, 256> opens{};
+    for (const Special& special : tokenizer.specials_)
+      opens[static_cast<unsigned char>(special.text.front())] |= special.normalised == normal;
     while (!text.empty() && !full()) {
-      const std::size_t end = text.size() <= part_bytes ? text.size() : std::min(text.find(' ', part_bytes), text.size());
-      words(normalised(text.substr(0, end)));
-      text.remove_prefix(end);
+      const Special* found = nullptr;
+      std::size_t at = 0;
+      for (; at < text.size(); ++at) {
+        if (!opens[static_cast<unsigned char>(text[at])]) continue;
+        const auto special = std::ranges::find_if(
+            tokenizer.specials_, [&](const Special& each) { return each.normalised == normal && text.substr(at).starts_with(each.text); });
+        if (special == tokenizer.specials_.end()) continue;
+        found = &*special;
+        break;
+      }
+      use(text.substr(0, at));
+      if (full()) return;
+      text.remove_prefix(at);
+      if (found == nullptr) return;
+      ids.push_back(found->id);
+      text.remove_prefix(found->text.size());
     }
   }
 
   /// The words of a normalised text: letters, one number, or what is neither; "'s" and the like count as words.
-  void words(const std::string& normal) {
+  void words(Bytes normal) {
     constexpr std::array<Bytes, 7> contractions{"'s", "'t", "'re", "'ve", "'m", "'ll", "'d"};
     for (Bytes rest = normal; !rest.empty() && !full();) {
       if (rest.front() == '\'') {

@@ -24,12 +24,14 @@ inline namespace v0 {
 
 class VIDLOOM_API BpeTokenizer {
  public:
-  /// Reads `vocab.json` with `merges.txt`, or `tokenizer.json` where those are missing, from a model folder.
+  /// Reads `tokenizer.json`, or `vocab.json` with `merges.txt` where that is missing, from a model folder; which further tokens are
+  /// found in a text says `tokenizer_config.json`, or else `special_tokens_map.json`, where there is one.
   /// Throws Error(model) that names the folder, what is missing or damaged, and the command that gets it.
   static std::shared_ptr<const BpeTokenizer> read(const std::filesystem::path& folder);
-  /// The same from the texts of the files. Throws Error(model) without the name of a folder.
-  static std::shared_ptr<const BpeTokenizer> from_vocabulary(std::string_view vocab_json, std::string_view merges);
-  static std::shared_ptr<const BpeTokenizer> from_tokenizer_json(std::string_view json);
+  /// The same from the texts of the files; `config` is empty where there is none. Throws Error(model) without the name of a folder.
+  static std::shared_ptr<const BpeTokenizer> from_tokenizer_json(std::string_view json, std::string_view config = {});
+  static std::shared_ptr<const BpeTokenizer> from_vocabulary(std::string_view vocab_json, std::string_view merges,
+                                                             std::string_view config = {});
 
   /// \param context  most ids, 2 or more, else Error(config)
   /// \return ids with start and end of text around them, not padded. Of a text that is too long the last id is the end of text, too.
@@ -40,10 +42,11 @@ class VIDLOOM_API BpeTokenizer {
   std::size_t size() const noexcept { return size_; }
 
  private:
-  /// A token that is found in the text as it stands, before any word is looked at.
+  /// A token that is found in the text before any word is looked at.
   struct Special {
     std::string text;
     std::uint32_t id;
+    bool normalised;  ///< found in the normalised text, so in capitals, too; else in the text as it stands
   };
   struct Merge {
     std::uint64_t pair;  ///< left id, right id
@@ -71,6 +74,8 @@ class VIDLOOM_API BpeTokenizer {
   std::array<std::uint32_t, 256> bytes_{};       ///< ids of the bytes of a word,
   std::array<std::uint32_t, 256> last_bytes_{};  ///< and of its last
   std::vector<Special> specials_;
+  /// A text is looked at in parts of about this many bytes, so that of a long one only what fills the context is.
+  std::size_t part_bytes_ = 4096;
   std::int64_t start_ = 0, end_ = 0;
   std::size_t size_ = 0;
 };
