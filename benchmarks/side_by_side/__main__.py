@@ -44,7 +44,7 @@ def main() -> int:
     if not options.film.exists():
         say(f"{options.film} is missing: `make setup` fetches it")
         return 2
-    rows = Rows(Studio(options.film, options.films))
+    rows = Rows(Studio(options.film, options.films), options.peers, options.stubs)
     wanted = rows.names()
     if options.rows == ["smoke"]:
         wanted = ["smoke"]
@@ -64,6 +64,7 @@ def main() -> int:
         options.python,
         options.stubs,
         pathlib.Path(__file__).resolve().parents[1],
+        options.programs / "vidloom_bench_towers",
     )
     bench = Bench(tools, options.out, cores, options.seconds, options.realtime)
     if not options.write_only:

@@ -79,6 +79,8 @@ class Reply {
     seconds_ = (clock_seconds(CLOCK_MONOTONIC) - wall) / count;
     cpu_ = (clock_seconds(CLOCK_PROCESS_CPUTIME_ID) - cpu) / count;
   }
+  /// Makes the figures those of `share` of what was done.
+  void scale(double share) { seconds_ *= share, cpu_ *= share; }
   bool checks() const { return out_.is_open(); }
   void write(const void* data, std::size_t size) { out_.write(static_cast<const char*>(data), static_cast<std::streamsize>(size)); }
   void write_rows(const void* data, std::ptrdiff_t stride, int width, int height) {

@@ -47,6 +47,8 @@ def versions(python: pathlib.Path, vidloom_python: pathlib.Path) -> dict[str, st
         "torchcodec",
         "decord",
         "transformers",
+        "openvino",
+        "onnxruntime",
         "pillow",
         "imageio-ffmpeg",
     )

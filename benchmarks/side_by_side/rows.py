@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
+import pathlib
 import random
+import subprocess
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -69,8 +72,10 @@ class Row:
 class Rows:
     """Builds a row when it is asked for; films and references are made then."""
 
-    def __init__(self, studio: Studio) -> None:
+    def __init__(self, studio: Studio, peers: pathlib.Path | None = None, stubs: pathlib.Path | None = None) -> None:
+        """`peers`, `stubs`: the Python that makes the model of the rows I and S, and what it needs to import torchvision."""
         self.studio = studio
+        self.peers, self.stubs = peers, stubs
         self.frame_threads = len(os.sched_getaffinity(0)) + 2  # what keeps all cores busy; more brings nothing
         overlapped = [Target("overlapped limit", "at least", 0.92), Target("OpenCV", "at least", 1.2)]
         odd = [Target("torchcodec", "at least", 1.5)]
@@ -108,7 +113,12 @@ class Rows:
             "P1": self._clip_tensor,
             "P2": self._letterbox,
             "P3": self._full_rgb,
+            "I1": partial(self._image_tower, "I1", 1),
+            "I2": partial(self._image_tower, "I2", 8),
+            "I2_32": partial(self._image_tower, "I2_32", 32),
+            "I5": self._text_tower,
             "S0": self._segment_visual,
+            "S1": self._segment_clip,
             "smoke": self._smoke,
         }
 
@@ -493,6 +503,83 @@ class Rows:
             [Target("OpenCV and numpy", "at least", 1.0)],
             ordered=False,
             clip=clip.name,
+        )
+
+    def _model(self) -> tuple[str, dict[str, Any]]:
+        """ViT-B/32 with random weights, and what transformers makes of known input with it. Made once."""
+        folder = self.studio.folder / "clip_vit_b32"
+        if not (folder / "expected.json").exists():
+            film = str(self.studio.clip("1080p_g60.ts").path)
+            environment = {**os.environ, "PYTHONPATH": str(pathlib.Path(__file__).parents[1]), "SIDE_BY_SIDE_STUBS": str(self.stubs)}
+            command = [str(self.peers), "-m", "side_by_side.peers.models", "make", str(folder), film]
+            subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)
+        expected: dict[str, Any] = json.loads((folder / "expected.json").read_text(encoding="utf-8"))
+        return str(folder), expected
+
+    def _image_tower(self, name: str, batch: int) -> Row:
+        folder, expected = self._model()
+        clip = self.studio.clip("1080p_g60.ts")
+        work = {"model": folder, "pixels": f"{folder}/pixels.bin", "batch": batch, "threads": len(os.sched_getaffinity(0))}
+        operations = 8.82e9 * batch
+        participants = [
+            Participant("Vidloom C++", "ours", "towers", "image", {**work, "route": "packed"}),
+            Participant("one product", "limit", "towers", "product", {"operations": operations, "batch": batch}, timeless=True),
+            Participant("ATen's operators", "peer", "towers", "image", {**work, "route": "fp32"}),
+            Participant("OpenVINO", "peer", "models", "openvino", work),
+            Participant("ONNX Runtime", "peer", "models", "onnxruntime", work),
+            Participant("transformers", "peer", "models", "transformers", work),
+        ]
+        return Row(
+            name,
+            f"CLIP ViT-B/32, pixels of {batch} picture{'s' * (batch > 1)} to embeddings, fp32",
+            participants,
+            [0.0] * batch,
+            [Target(peer, "at least", 1.0) for peer in ("OpenVINO", "ONNX Runtime", "transformers")]
+            + [Target("one product", "at least", 0.88)],
+            values=gates.values(expected["image"], 1e-4),
+            unit="ms a picture",
+            clip=clip.name,
+            note="the limit is one matrix product of as many operations (8.82e9 a picture); ours leaves out what no answer needs",
+        )
+
+    def _text_tower(self) -> Row:
+        folder, expected = self._model()
+        work = {"model": folder, "ids": f"{folder}/ids.bin", "length": 12}
+        participants = [
+            Participant("Vidloom C++", "ours", "towers", "texts", work, note="packs the weights inside the clock"),
+            Participant("transformers, 12 tokens", "peer", "models", "texts", work),
+            Participant("transformers, 77 tokens", "peer", "models", "texts", {**work, "padded": 77}),
+        ]
+        return Row(
+            "I5",
+            "CLIP ViT-B/32, 20 prompts of 12 tokens to embeddings, fp32, first use",
+            participants,
+            [0.0] * 20,
+            [Target("transformers, 12 tokens", "at most", 1.0)],
+            values=gates.values(expected["text"], 1e-4),
+            clip="1080p_g60.ts",
+        )
+
+    def _segment_clip(self) -> Row:
+        folder, _ = self._model()
+        clip = self.studio.clip("1080p_g60.ts")
+        work = {"file": str(clip.path), "model": folder, "threads": len(os.sched_getaffinity(0))}
+        participants = [
+            Participant("Vidloom Python", "ours", "vidloom_", "clip", work),
+            Participant("one product", "limit", "towers", "product", {"operations": 8.82e9}, timeless=True, note="the model's part alone"),
+            Participant("no-probe limit", "limit", "limits", "first", {"file": str(clip.path)}, note="the decoder's part alone"),
+            Participant("PyAV key packet, torchvision v2, OpenVINO", "peer", "models", "assembled", work),
+            Participant("OpenCV, PIL, transformers", "peer", "models", "usual", work, note="text cached"),
+        ]
+        return Row(
+            "S1",
+            f"first picture of {_what(clip)} to CLIP scores of 20 labels, resident",
+            participants,
+            clip.times[:1],
+            [Target("PyAV key packet, torchvision v2, OpenVINO", "at least", 1.5), Target("OpenCV, PIL, transformers", "at least", 4)],
+            values=gates.values([1.0], 0.02),
+            clip=clip.name,
+            note="value: cosine with transformers' embedding of the accurate picture (CLIPImageProcessor, Pillow)",
         )
 
     def _smoke(self) -> Row:

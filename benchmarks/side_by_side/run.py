@@ -53,6 +53,7 @@ class Tools:
     vidloom_python: pathlib.Path  # with the package vidloom
     stubs: pathlib.Path
     root: pathlib.Path  # the folder that holds the package side_by_side
+    towers: pathlib.Path  # CLIP's towers alone; built where there is torch
 
 
 class Bench:
@@ -66,7 +67,7 @@ class Bench:
     def _worker(self, program: str) -> Worker:
         tools = self.tools
         environment = {**os.environ, "PYTHONPATH": str(tools.root), "SIDE_BY_SIDE_STUBS": str(tools.stubs), "HF_HUB_OFFLINE": "1"}
-        if program in ("ours", "limits"):
+        if program in ("ours", "limits", "towers"):
             command = [str(getattr(tools, program))]
         else:
             python = tools.vidloom_python if program == "vidloom_" else tools.python

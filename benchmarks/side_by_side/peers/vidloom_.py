@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import json
 from typing import Any
 
 import vidloom as vl
@@ -108,5 +110,24 @@ def visual(request: dict[str, str], reply: Reply) -> None:
     reply.timed(work)
 
 
+@functools.cache
+def _brands(model: str) -> vl.Analyzer:
+    labels = [f"label {number}" for number in range(20)]
+    return vl.Analyzer({"brands": vl.clip(model, labels=labels, embedding=True, max_wait=0, min_confidence=0)})
+
+
+def clip(request: dict[str, str], reply: Reply) -> None:
+    analyzer = _brands(request["model"])
+    with open(request["model"] + "/expected.json", encoding="utf-8") as file:
+        expected = json.load(file)["segment"]
+
+    def work() -> None:
+        for frame in analyzer.analyze(request["file"], max_frames=1):
+            reply.picture(frame.media_time)
+            reply.values.append(sum(a * b for a, b in zip(frame["brands"].embedding.ravel().tolist(), expected, strict=True)))
+
+    reply.timed(work)
+
+
 if __name__ == "__main__":
-    serve({"first": first, "many": many, "all": all_, "luma": luma, "at": at, "tensor": tensor, "visual": visual})
+    serve({"first": first, "many": many, "all": all_, "luma": luma, "at": at, "tensor": tensor, "clip": clip, "visual": visual})

@@ -1,0 +1,232 @@
+"""CLIP ViT-B/32 by transformers, ONNX Runtime and OpenVINO, and the whole way from a segment to scores as people assemble it.
+
+`python -m side_by_side.peers.models make FOLDER FILM` writes the model (random weights of a fixed seed: none can be shipped), pixels of
+32 pictures of the film, token ids, and what transformers makes of them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import sys
+from functools import cache
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+import torch
+
+from .. import cuda_stubs
+from ..peer import Reply, serve
+from . import tensors
+
+LENGTH = 12
+
+
+def _clip() -> Any:
+    cuda_stubs.load(pathlib.Path(os.environ["SIDE_BY_SIDE_STUBS"]))
+    import transformers
+
+    return transformers
+
+
+@cache
+def _model(folder: str) -> Any:
+    return _clip().CLIPModel.from_pretrained(folder).eval()
+
+
+class _Vision(torch.nn.Module):
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.vision, self.projection = model.vision_model, model.visual_projection
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        rows = self.projection(self.vision(pixel_values=pixels).pooler_output)
+        return rows / rows.norm(dim=-1, keepdim=True)
+
+
+@cache
+def _vision(folder: str) -> _Vision:
+    return _Vision(_model(folder)).eval()
+
+
+@cache
+def _onnx_file(folder: str, batch: int) -> str:
+    path = f"{folder}/vision_{batch}.onnx"
+    if not os.path.exists(path):
+        torch.onnx.export(_vision(folder), (torch.zeros(batch, 3, 224, 224),), path + ".part", dynamo=False, input_names=["pixels"])
+        os.rename(path + ".part", path)
+    return path
+
+
+@cache
+def _onnx_session(folder: str, batch: int, threads: int) -> Any:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    return onnxruntime.InferenceSession(_onnx_file(folder, batch), options, providers=["CPUExecutionProvider"])
+
+
+@cache
+def _openvino_request(folder: str, batch: int, threads: int) -> Any:
+    import openvino
+
+    core = openvino.Core()
+    settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": threads}
+    return core.compile_model(core.read_model(_onnx_file(folder, batch)), "CPU", settings).create_infer_request()
+
+
+def _image(request: dict[str, str], reply: Reply, run: Any) -> None:
+    batch = int(request["batch"])
+    pixels = np.fromfile(request["pixels"], np.float32, batch * 3 * 224 * 224).reshape(batch, 3, 224, 224)
+    torch.set_num_threads(int(request["threads"]))
+    rows: list[Any] = []
+    with torch.inference_mode():
+        reply.timed(lambda: rows.append(run(pixels)), batch)
+    for _ in range(batch):
+        reply.picture(0.0)
+    reply.values.extend(float(value) for value in np.asarray(rows[0])[0])
+
+
+def transformers(request: dict[str, str], reply: Reply) -> None:
+    vision = _vision(request["model"])
+    _image(request, reply, lambda pixels: vision(torch.from_numpy(pixels)))
+
+
+def onnxruntime(request: dict[str, str], reply: Reply) -> None:
+    session = _onnx_session(request["model"], int(request["batch"]), int(request["threads"]))
+    _image(request, reply, lambda pixels: session.run(None, {"pixels": pixels})[0])
+
+
+def openvino(request: dict[str, str], reply: Reply) -> None:
+    infer = _openvino_request(request["model"], int(request["batch"]), int(request["threads"]))
+    _image(request, reply, lambda pixels: next(iter(infer.infer({0: pixels}).values())))
+
+
+def _features(model: Any, ids: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
+    found = model.get_text_features(input_ids=ids, attention_mask=mask)
+    rows: torch.Tensor = getattr(found, "pooler_output", found)
+    return rows / rows.norm(dim=-1, keepdim=True)
+
+
+def texts(request: dict[str, str], reply: Reply) -> None:
+    model = _model(request["model"])
+    ids = torch.from_numpy(np.fromfile(request["ids"], np.int64).reshape(-1, LENGTH))
+    mask = None
+    if "padded" in request:
+        mask = torch.zeros(len(ids), int(request["padded"]), dtype=torch.int64)
+        mask[:, :LENGTH] = 1
+        ids = torch.nn.functional.pad(ids, (0, mask.shape[1] - LENGTH), value=49407)
+    rows: list[Any] = []
+    with torch.inference_mode():
+        reply.timed(lambda: rows.append(_features(model, ids, mask)))
+    for _ in range(len(ids)):
+        reply.picture(0.0)
+    reply.values.extend(float(value) for value in rows[0][0])
+
+
+@cache
+def _labels(folder: str) -> torch.Tensor:
+    ids = torch.from_numpy(np.fromfile(f"{folder}/ids.bin", np.int64).reshape(-1, LENGTH))
+    with torch.inference_mode():
+        return _features(_model(folder), ids)
+
+
+@cache
+def _expected(folder: str) -> np.ndarray:
+    return np.asarray(json.loads(pathlib.Path(folder, "expected.json").read_text(encoding="utf-8"))["segment"], np.float32)
+
+
+def _answer(request: dict[str, str], reply: Reply, time: float, embedding: Any) -> None:
+    row = torch.as_tensor(np.asarray(embedding))[0]
+    (100 * (_labels(request["model"]) @ row)).softmax(0).topk(5)
+    reply.picture(time)
+    reply.values.append(float(row @ torch.from_numpy(_expected(request["model"]))))
+
+
+def assembled(request: dict[str, str], reply: Reply) -> None:
+    """As an expert would: nothing is decoded but the first keyframe, and each part is the fastest there is."""
+    torch.set_num_threads(int(request["threads"]))
+    infer = _openvino_request(request["model"], 1, int(request["threads"]))
+    _labels(request["model"])
+
+    def work() -> None:
+        with av.open(request["file"]) as container:
+            stream = container.streams.video[0]
+            packet = next(packet for packet in container.demux(stream) if packet.is_keyframe)
+            frame = [*packet.decode(), *stream.codec_context.decode(None)][0]
+            pixels = tensors.torchvision_v2(tensors.rgb(frame))
+            embedding = next(iter(infer.infer({0: pixels[None].numpy()}).values()))
+            _answer(request, reply, float(frame.pts * stream.time_base), embedding)
+
+    with torch.inference_mode():
+        reply.timed(work)
+
+
+def usual(request: dict[str, str], reply: Reply) -> None:
+    """As it is mostly written, with the model and the texts kept."""
+    torch.set_num_threads(int(request["threads"]))
+    vision = _vision(request["model"])
+    _labels(request["model"])
+    with av.open(request["file"]) as container:
+        start = float(container.streams.video[0].start_time * container.streams.video[0].time_base)
+
+    def work() -> None:
+        film = cv2.VideoCapture(request["file"])
+        _, picture = film.read()
+        pixels = tensors.hf_pil(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB))
+        film.release()
+        _answer(request, reply, start, vision(torch.from_numpy(np.asarray(pixels))[None]))
+
+    with torch.inference_mode():
+        reply.timed(work)
+
+
+def make(folder: pathlib.Path, film: str) -> None:
+    torch.manual_seed(5)
+    library = _clip()
+    unfinished = folder.with_name("unfinished_" + folder.name)
+    model = library.CLIPModel(library.CLIPConfig()).eval()
+    model.save_pretrained(unfinished)
+    # A vocabulary of single bytes under the ids that CLIP's has for them, so that any text can be read.
+    bytes_ = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    letters = [chr(byte) for byte in bytes_] + [chr(256 + place) for place in range(256 - len(bytes_))]
+    words = letters + [letter + "</w>" for letter in letters]
+    ids = {word: place for place, word in enumerate(words)} | {"<|startoftext|>": 49406, "<|endoftext|>": 49407}
+    (unfinished / "vocab.json").write_text(json.dumps(ids), encoding="utf-8")
+    (unfinished / "merges.txt").write_text("#version: 0.2\n", encoding="utf-8")
+    rng = np.random.default_rng(5)
+    tokens = np.concatenate([np.full((20, 1), 49406), rng.integers(0, 49406, (20, LENGTH - 2)), np.full((20, 1), 49407)], 1)
+    tokens.astype(np.int64).tofile(unfinished / "ids.bin")
+    container = av.open(film)
+    pictures = [
+        frame.to_ndarray(format="rgb24", interpolation=tensors.ACCURATE)
+        for frame, _ in zip(container.decode(video=0), range(32), strict=False)
+    ]
+    pixels = np.stack([np.asarray(tensors.hf_pil(picture), np.float32) for picture in pictures])
+    pixels.tofile(unfinished / "pixels.bin")
+    with torch.inference_mode():
+        images = _Vision(model)(torch.from_numpy(pixels[:1]))[0].tolist()
+        text = _features(model, torch.from_numpy(tokens))[0].tolist()
+    expected = {"image": images, "text": text, "segment": images}
+    (unfinished / "expected.json").write_text(json.dumps(expected), encoding="utf-8")
+    unfinished.rename(folder)
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["make"]:
+        make(pathlib.Path(sys.argv[2]), sys.argv[3])
+    else:
+        serve(
+            {
+                "transformers": transformers,
+                "onnxruntime": onnxruntime,
+                "openvino": openvino,
+                "texts": texts,
+                "assembled": assembled,
+                "usual": usual,
+            }
+        )

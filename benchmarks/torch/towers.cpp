@@ -1,0 +1,87 @@
+// CLIP's towers alone, behind the line protocol of the side-by-side runs: ours, ATen's operators as the same tower, and as the limit one
+// matrix product with as many operations.
+#include <adapters/torch/clip_model.hpp>
+#include <side_by_side/line_protocol.hpp>
+
+#include <ATen/ops/matmul.h>
+#include <ATen/ops/rand.h>
+
+#include <map>
+#include <memory>
+#include <numeric>
+
+using namespace vidloom;
+using side_by_side::Reply;
+using side_by_side::Request;
+
+namespace {
+
+struct Loaded {
+  ClipFiles files;
+  std::unique_ptr<const ClipWeights> weights;
+  std::map<std::string, std::unique_ptr<ImageTower::Session>> sessions;
+};
+
+Loaded& loaded(const std::string& folder) {
+  static std::map<std::string, Loaded> all;
+  Loaded& one = all[folder];
+  if (!one.weights) {
+    one.files = find_clip(folder);
+    one.weights = std::make_unique<const ClipWeights>(one.files);
+  }
+  return one;
+}
+
+template <class T>
+std::vector<T> numbers_in(const std::string& path) {
+  std::ifstream file(path, std::ios::binary | std::ios::ate);
+  std::vector<T> numbers(static_cast<std::size_t>(file.tellg()) / sizeof(T));
+  file.seekg(0);
+  file.read(reinterpret_cast<char*>(numbers.data()), static_cast<std::streamsize>(numbers.size() * sizeof(T)));
+  return numbers;
+}
+
+/// The first `batch` pictures of a file of float pixels; `route`: packed, fp32, bf16, int8 (the latter three by ATen).
+void image(const Request& request, Reply& reply) {
+  Loaded& model = loaded(request.text("model"));
+  const std::string route = request.text("route");
+  auto& session = model.sessions[route];
+  if (!session) {
+    session = (route == "packed" ? make_packed_image_tower(model.files, *model.weights)
+                                 : make_aten_image_tower(model.files, *model.weights, Device::cpu,
+                                                         route == "bf16" ? Precision::bf16 : route == "int8" ? Precision::int8 : Precision::fp32))
+                  ->session();
+  }
+  const auto batch = static_cast<std::size_t>(request.integer("batch", 1)), width = model.files.config.embedding;
+  const std::vector<float> pixels = numbers_in<float>(request.text("pixels"));
+  std::vector<float> out(batch * width);
+  reply.timed([&] { session->encode_pixels(pixels, batch, out); }, static_cast<int>(batch));
+  reply.times.assign(batch, 0);
+  reply.values.assign(out.begin(), out.begin() + static_cast<std::ptrdiff_t>(width));
+}
+
+/// Texts of `length` tokens each, from a file of ids; weights are packed inside the clock.
+void texts(const Request& request, Reply& reply) {
+  Loaded& model = loaded(request.text("model"));
+  const std::vector<std::int64_t> ids = numbers_in<std::int64_t>(request.text("ids"));
+  const auto length = static_cast<std::size_t>(request.integer("length", 12));
+  std::vector<std::vector<std::int64_t>> rows;
+  for (std::size_t at = 0; at + length <= ids.size(); at += length) rows.emplace_back(ids.begin() + static_cast<std::ptrdiff_t>(at), ids.begin() + static_cast<std::ptrdiff_t>(at + length));
+  std::vector<float> out;
+  reply.timed([&] { out = encode_texts(model.files, *model.weights, rows); });
+  reply.times.assign(rows.size(), 0);
+  reply.values.assign(out.begin(), out.begin() + static_cast<std::ptrdiff_t>(model.files.config.embedding));
+}
+
+/// One product of square matrices of 2048, as often as `operations` asks for.
+void product(const Request& request, Reply& reply) {
+  static const at::Tensor a = at::rand({2048, 2048}), b = at::rand({2048, 2048});
+  const double wanted = request.number("operations"), one = 2.0 * 2048 * 2048 * 2048;
+  const int times = std::max(1, static_cast<int>(wanted / one + 0.5));
+  reply.timed([&] { for (int i = 0; i < times; ++i) (void)at::matmul(a, b); });
+  reply.scale(wanted / (one * times) / request.integer("batch", 1));
+}
+
+}  // namespace
+
+int main() { return side_by_side::serve({{"image", image}, {"texts", texts}, {"product", product}}); }
