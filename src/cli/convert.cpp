@@ -20,7 +20,7 @@ constexpr Flag flags[] = {
     {"--stream", "NAME", "only this stream of the file"},
     {"--analysis", "A[,B]", "only these analyses", 0, true},
 };
-constexpr std::string_view notes = R"(RESULTS is what `vidloom analyze --jsonl` wrote; - is standard input.
+constexpr std::string_view notes = R"(RESULTS is what `vidloom analyze --jsonl` wrote; - is standard input. (Models are converted by `python -m vidloom.convert`.)
 
 coco              one image per analysed frame with its time, boxes as annotations; labels of the whole picture under images[].labels
 csv               one row per detection; a label of the whole picture has empty box columns

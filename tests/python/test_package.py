@@ -77,6 +77,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 import numpy as np
 import vidloom as vl
+import vidloom.convert
 
 class Mine(vl.DetectionAdapter):
     def __init__(self, *, threshold: float = 0.5) -> None:
@@ -110,6 +111,7 @@ def main() -> None:
     summary: vl.Summary = vl.analyze(Pictures(), vl.motion()).run()
     report: vl.Report = vl.Analyzer({"a": vl.visual()}).analyze_segment("a.ts", deadline=2)
     print(summary.exit_code, report.counts)
+    print([path.name for path in vidloom.convert.convert(["pytorch_model.bin"], "out", overwrite=True)])
 """
     )
     environment = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
