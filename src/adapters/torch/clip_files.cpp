@@ -311,6 +311,9 @@ const StoredTensor& ClipWeights::tensor(std::string_view name, std::span<const s
       for (const auto side : shape) wanted.push_back(side);
       throw Error(Code::model, file->path() + ": tensor '" + std::string(name) + "' has the shape " + is.dump() + "; the configuration asks for " + wanted.dump());
     }
+    if (found->number != Number::f64 && found->number != Number::f32 && found->number != Number::f16 && found->number != Number::bf16) {
+      throw Error(Code::model, file->path() + ": tensor '" + std::string(name) + "' holds whole numbers; only F64, F32, F16 and BF16 can be read");
+    }
     return *found;
   }
   throw Error(Code::model, path() + ": tensor '" + std::string(name) + "' is missing; the configuration beside it is of another model");
