@@ -240,7 +240,7 @@ bool ResultsFile::fill() {
     if (stop_.stop_requested()) return false;
     if (poll_ != nullptr) poll_();
     pollfd readable{.fd = descriptor_, .events = POLLIN, .revents = 0};
-    if (::poll(&readable, 1, poll_ms) == 0) continue;  // a pipe whose writer is at work
+    if (::poll(&readable, 1, poll_ms) <= 0) continue;  // a pipe whose writer is at work, or a signal: read() would begin to wait
     const std::size_t size = buffer_.size();
     buffer_.resize(size + block);
     const ssize_t count = ::read(descriptor_, buffer_.data() + size, block);

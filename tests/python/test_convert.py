@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import fcntl
 import io
 import json
 import os
+import signal
+import struct
 import subprocess
+import termios
 from pathlib import Path
 
 import numpy as np
@@ -342,6 +346,29 @@ def test_standard_input_and_reports_are_read_too(tmp_path, street):
     report = {"schema": "vidloom/report/v1", "stream": "street", "frames": frames_of(street)}
     run = vidloom("convert", written(tmp_path / "report.json", report), "--to", "csv", text=False)
     assert run.stdout.decode() == whole
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_waiting_for_more_and_what_was_read_is_written(tmp_path, street, number):
+    """The frames' writer is at work still: its end of the pipe stays open."""
+    target = tmp_path / "out.csv"
+    inherited = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's & makes children ignore it
+    command = [COMMAND, "convert", "-", "--to", "csv", "-o", target]
+    try:
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    finally:
+        signal.signal(signal.SIGINT, inherited)
+    process.stdin.write("".join(street.read_text().splitlines(keepends=True)[:8]))
+    process.stdin.flush()
+    waiting = struct.pack("i", 1)
+    while struct.unpack("i", fcntl.ioctl(process.stdin, termios.FIONREAD, waiting))[0] > 0:  # until it has read all of it
+        assert process.poll() is None, process.stderr.read()
+        os.sched_yield()
+    process.send_signal(number)
+    assert process.wait(timeout=20) == 128 + number, process.stderr.read()
+    process.stdin.close()
+    rows = list(csv.DictReader(io.StringIO(target.read_text())))
+    assert len(rows) == len(list(boxes_of(frames_of(street)[:7]))) > 10
 
 
 def test_an_existing_output_is_refused_and_one_that_fails_is_not_begun(tmp_path, street):
