@@ -2,6 +2,8 @@
 
     .venv/bin/celery --app tasks --workdir examples/celery_worker worker --concurrency 2
 
+VIDLOOM_CONFIG names another file of analyses, such as analyses_with_brands.json.
+
 The analyzer stands at module level: its constructor starts, loads and opens nothing, so it is safe before the fork, and each
 worker process loads once, at its first segment.
 """
@@ -15,7 +17,7 @@ import vidloom as vl
 app = Celery("tasks", broker=os.environ.get("CELERY_BROKER_URL", "redis://localhost"), backend=os.environ.get("CELERY_RESULT_BACKEND"))
 app.conf.update(task_acks_late=True, task_reject_on_worker_lost=True, worker_prefetch_multiplier=1)
 
-analyzer = vl.Analyzer(os.path.join(os.path.dirname(__file__), "analyses.json"))
+analyzer = vl.Analyzer(os.environ.get("VIDLOOM_CONFIG") or os.path.join(os.path.dirname(__file__), "analyses.json"))
 
 
 @app.task(bind=True, acks_late=True, max_retries=3)
