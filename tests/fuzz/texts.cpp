@@ -1,5 +1,8 @@
 #include <fuzz/texts.hpp>
 
+#ifdef VIDLOOM_FUZZ_TOKENIZER
+#include <adapters/torch/bpe_tokenizer.hpp>
+#endif
 #include <core/safetensors.hpp>
 #include <fuzz/trial.hpp>
 #include <sources/ffmpeg/coded_pictures.hpp>
@@ -194,7 +197,8 @@ bool look_at_safetensors(std::string_view text) {
   const Safetensors file(std::as_bytes(std::span(text)), "x.safetensors");
   for (const auto& [name, tensor] : file.all()) {
     if (tensor.bytes.empty()) continue;
-    if (tensor.bytes.data() < reinterpret_cast<const std::byte*>(text.data()) || tensor.bytes.size() > text.size()) throw Broken("a tensor outside of its file");
+    if (tensor.bytes.data() < reinterpret_cast<const std::byte*>(text.data()) || tensor.bytes.size() > text.size())
+      throw Broken("a tensor outside of its file");
     float ends[1];
     try {
       read_floats(tensor, 0, ends);
@@ -204,6 +208,33 @@ bool look_at_safetensors(std::string_view text) {
     }
   }
   return file.size() > 0;
+}
+
+/// Either tokenizer.json or vocab.json and merges.txt; the configuration; a text. Between them stands U+001E.
+bool read_tokenizer([[maybe_unused]] std::string_view text) {
+#ifdef VIDLOOM_FUZZ_TOKENIZER
+  const auto next = [&text] {
+    const std::string_view part = text.substr(0, text.find('\x1e'));
+    text.remove_prefix(std::min(part.size() + 1, text.size()));
+    return part;
+  };
+  const std::string_view first = next(), merges = next(), config = next();
+  const auto tokenizer =
+      merges.empty() ? BpeTokenizer::from_tokenizer_json(first, config) : BpeTokenizer::from_vocabulary(first, merges, config);
+  for (const std::string_view each : {text, first}) {
+    const std::vector<std::int64_t> all = tokenizer->encode(each, each.size() * 4 + 2), few = tokenizer->encode(each, 5);
+    if (all.size() < 2 || all.front() != tokenizer->start_of_text() || all.back() != tokenizer->end_of_text())
+      throw Broken("no start or no end of text");
+    if (few.size() != std::min<std::size_t>(all.size(), 5) || !std::equal(few.begin(), few.end() - 1, all.begin()))
+      throw Broken("fewer ids are other ids");
+    for (const std::int64_t id : all) {
+      if (id < 0 || id >= static_cast<std::int64_t>(tokenizer->size())) throw Broken("an id beyond the vocabulary");
+    }
+  }
+  return true;
+#else
+  return false;
+#endif
 }
 
 bool read_redacted(std::string_view text) {
@@ -220,7 +251,8 @@ bool fits(Reader reader, Code code) {
     case Reader::duration:
     case Reader::test_pattern: return code == Code::config;
     case Reader::filter_graph: return code == Code::config || code == Code::source || code == Code::decode;
-    case Reader::safetensors: return code == Code::model;
+    case Reader::safetensors:
+    case Reader::tokenizer: return code == Code::model;
     default: return code == Code::config || code == Code::not_built;
   }
 }
@@ -247,6 +279,7 @@ bool read_text(Reader reader, std::string_view bytes) {
       case Reader::transport: return look_at_transport(bytes);
       case Reader::coded_pictures: return look_at_coded_pictures(bytes);
       case Reader::safetensors: return look_at_safetensors(bytes);
+      case Reader::tokenizer: return read_tokenizer(bytes);
     }
   } catch (const Error& error) {
     if (!fits(reader, error.code)) throw Broken("an error of code " + std::string(to_string(error.code)) + ": " + error.what());
@@ -259,9 +292,8 @@ bool read_text(Reader reader, std::string_view bytes) {
 std::vector<std::string_view> samples_of(Reader reader) {
   switch (reader) {
     case Reader::value:
-      return {
-          R"({"labels": ["A\u00e9\ud83c\udfa5\n"], "deep": [[[[{"a": null}]]]], "big": 9223372036854775807, "small": -1e-308})",
-          R"([true, false, null, 0, -0, 1.5e300, "\\\"\/\b\f\n\r\t", {}, []])"};
+      return {R"({"labels": ["A\u00e9\ud83c\udfa5\n"], "deep": [[[[{"a": null}]]]], "big": 9223372036854775807, "small": -1e-308})",
+              R"([true, false, null, 0, -0, 1.5e300, "\\\"\/\b\f\n\r\t", {}, []])"};
     case Reader::commented_value: return {"{\n  // one\n  \"version\": 1, /* two */ \"url\": \"http://a//b\" // three\n}\n"};
     case Reader::source:
       return {"street.mp4\n{\"trust\": \"untrusted\", \"max_pixels\": 1000000, \"threads\": 2}",
@@ -302,8 +334,20 @@ std::vector<std::string_view> samples_of(Reader reader) {
               // A scaling list whose first difference is the largest number there is.
               "\x00\x00\x00\x11\x00\x00\x01\x67\x64\x00\x0A\xAD\x80\x00\x00\x00\xFF\xFF\xFF\xFE\xFE"sv};
     case Reader::safetensors:
-      return {"\x36\0\0\0\0\0\0\0{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]}}\0\0\x80\x3F\0\0\0\xC0"sv,
-              "\x6B\0\0\0\0\0\0\0{\"a\":{\"dtype\":\"F16\",\"shape\":[],\"data_offsets\":[0,2]},\"b\":{\"dtype\":\"I8\",\"shape\":[1,2],\"data_offsets\":[2,4]}}\0\x3C\1\2"sv};
+      return {
+          "\x36\0\0\0\0\0\0\0{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]}}\0\0\x80\x3F\0\0\0\xC0"sv,
+          "\x6B\0\0\0\0\0\0\0{\"a\":{\"dtype\":\"F16\",\"shape\":[],\"data_offsets\":[0,2]},\"b\":{\"dtype\":\"I8\",\"shape\":[1,2],\"data_offsets\":[2,4]}}\0\x3C\1\2"sv};
+    case Reader::tokenizer:
+      return {
+          "{\"a\":0,\"b</w>\":1,\"ab</w>\":2,\"<|startoftext|>\":3,\"<|endoftext|>\":4}\x1e#version: 0.2\na "
+          "b</w>\n\x1e{\"pad_token\":\"a\","
+          "\"eos_token\":{\"content\":\"<|endoftext|>\",\"normalized\":true}}\x1e"
+          "aab A\xCC\x81\xCC\xA7 <|ENDOFTEXT|>'s \xFF",
+          "{\"model\":{\"type\":\"BPE\",\"end_of_word_suffix\":\"</"
+          "w>\",\"vocab\":{\"a\":0,\"b\":1,\"ab\":2,\"<|startoftext|>\":3,\"<|endoftext|>\":4},"
+          "\"merges\":[[\"a\",\"b\"]]},\"added_tokens\":[{\"id\":4,\"content\":\"<|endoftext|>\",\"normalized\":true}]}\x1e\x1e"
+          "{\"added_tokens_decoder\":{\"5\":{\"content\":\"<b c>\"}}}\x1e"
+          "ababab <b c>"};
     case Reader::timeline:
       return {"\0\0\0\x01\0\x01\x5F\x90\x21\x01\x04\xFF\xFF\xF1\xF0\x04\0\0\0\0\x05\x04\0\0\x0E\x10\x04\0\x1E\x84\x80"sv,
               "\x40\0\0\0\0\0\0\x01\x40\0\x08\x7F\xFF\xFF\xFF\xFF\xFF\xFF\xFF\x0A\x7F\xFF\xFF\xFF\xFF\xFF\xFF\xFF\x80\0\0\0\0\0\0\0"sv};

@@ -23,13 +23,14 @@ enum class Reader : std::uint8_t {
   timeline,
   transport,
   coded_pictures,
-  safetensors
+  safetensors,
+  tokenizer  ///< accepts nothing where there is no utf8proc
 };
 
-inline constexpr std::array readers{Reader::value,        Reader::commented_value, Reader::source,  Reader::test_pattern,
-                                    Reader::filter_graph, Reader::analyses,        Reader::sink,    Reader::duration,
-                                    Reader::redaction,    Reader::barcode,         Reader::picture, Reader::timeline,
-                                    Reader::transport,    Reader::coded_pictures,  Reader::safetensors};
+inline constexpr std::array readers{Reader::value,        Reader::commented_value, Reader::source,      Reader::test_pattern,
+                                    Reader::filter_graph, Reader::analyses,        Reader::sink,        Reader::duration,
+                                    Reader::redaction,    Reader::barcode,         Reader::picture,     Reader::timeline,
+                                    Reader::transport,    Reader::coded_pictures,  Reader::safetensors, Reader::tokenizer};
 
 /// \return whether `bytes` were accepted; what was refused ended in an Error of the code `config` (or of another that fits).
 /// Throws Broken where a promise was broken: an answer that does not come back through its own text, an error of another code.
