@@ -12,7 +12,6 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <limits>
@@ -24,8 +23,6 @@
 namespace vidloom {
 inline namespace v0 {
 namespace {
-
-namespace fs = std::filesystem;
 
 /// A model in memory: one for all replicas, analyses and threads that name the same files and precision.
 struct Model {
@@ -303,10 +300,9 @@ class Clip final : public DetectionAdapter {
     sentences.insert(sentences.end(), options_.negatives.begin(), options_.negatives.end());
     Value key = Value::array();
     key.push_back("text/1").push_back(model_->identity).push_back(static_cast<std::int64_t>(model_->files.config.text.activation == Activation::gelu));
-    for (const char* name : {"vocab.json", "merges.txt", "tokenizer.json"}) {
-      std::error_code missing;
-      const auto size = fs::file_size(model_->files.folder / name, missing);
-      key.push_back(missing ? Value() : Value(static_cast<std::int64_t>(size)));
+    for (const char* name : {"tokenizer.json", "vocab.json", "merges.txt", "tokenizer_config.json", "special_tokens_map.json"}) {
+      std::ifstream file(model_->files.folder / name, std::ios::binary);
+      key.push_back(file ? Value(sha256_hex(std::string{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()})) : Value());
     }
     for (const std::string& sentence : sentences) key.push_back(sentence);
     const std::string hash = sha256_hex(key.dump());
