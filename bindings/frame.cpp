@@ -91,6 +91,10 @@ Frame frame_from_array(const py::object& object, const std::string& format_text,
   return Frame::adopt({&plane, 1}, gray ? "gray" : "rgb24", info, owner);
 }
 
+std::string path_from(const py::object& path) {
+  return py::bytes(py::module_::import("os").attr("fsencode")(path)).cast<std::string>();
+}
+
 template <class Owner>
 py::array view(const std::byte* data, std::vector<py::ssize_t> shape, std::vector<py::ssize_t> strides, const Owner& owner) {
   py::array array(py::dtype::of<std::uint8_t>(), std::move(shape), std::move(strides), data, py::cast(owner));
@@ -268,6 +272,32 @@ void bind_frame(py::module_& module) {
           "dtype: 'float32', 'float16', 'uint8', or 'bfloat16' (its bits as uint16: NumPy has no such type).\n"
           "mode: 'exact', 'fast' or 'opencv_compat' (what cv2.VideoCapture and cv2.resize give). filter: 'bicubic' or 'bilinear',\n"
           "antialiased as in Pillow. Written once, straight into the array, without the GIL.")
+      .def(
+          "save",
+          [](const Frame& self, const py::object& path) {
+            const std::string name = path_from(path);
+            const NoGil released;
+            save_picture(self, name);
+          },
+          py::arg("path"), "Writes the picture, cropped and upright, as a PNG file; one of that name is replaced at once. Raises OutputError.")
+      .def(
+          "save_crop",
+          [](const Frame& self, const py::object& detection, const py::object& path) {
+            const py::object xyxy = py::hasattr(detection, "xyxy") ? py::object(detection.attr("xyxy")) : detection;
+            std::array<float, 4> box{};
+            try {
+              box = py::tuple(xyxy).cast<std::array<float, 4>>();
+            } catch (const std::exception&) {
+              PyErr_Clear();
+              throw Error(Code::config, "save_crop() got " + text_from(py::repr(detection)) + "; use a vl.Detection or (x1, y1, x2, y2) in display pixels");
+            }
+            const std::string name = path_from(path);
+            const NoGil released;
+            save_crop(self, {box[0], box[1], box[2], box[3]}, name);
+          },
+          py::arg("detection"), py::arg("path"),
+          "Writes the pixels that a detection, or a box (x1, y1, x2, y2) in display pixels, touches as a PNG file. Raises OutputError,\n"
+          "ConfigError where it lies outside the picture.")
       .def(
           "with_time",
           [](const Frame& self, const py::object& pts, const py::object& time_base) {

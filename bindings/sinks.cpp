@@ -37,6 +37,42 @@ class PythonSink final : public Sink {
   Held host_;
 };
 
+Rgb rgb_from(const std::tuple<int, int, int>& colour) {
+  const auto level = [&](int value) {
+    if (value < 0 || value > 255) throw Error(Code::config, "a colour has the value " + std::to_string(value) + "; use (red, green, blue), 0 to 255 each");
+    return static_cast<std::uint8_t>(value);
+  };
+  return {level(std::get<0>(colour)), level(std::get<1>(colour)), level(std::get<2>(colour))};
+}
+
+KindStyle style_from(const std::string& kind, const py::dict& given) {
+  KindStyle style;
+  for (const auto& [key, value] : given) {
+    const std::string name = text_from(key);
+    try {
+      if (name == "boxes") style.boxes = value.cast<bool>();
+      else if (name == "labels") style.labels = value.cast<bool>();
+      else if (name == "line") style.line = value.cast<float>();
+      else if (name == "colour") style.colour = value.is_none() ? std::nullopt : std::optional(rgb_from(value.cast<std::tuple<int, int, int>>()));
+      else throw Error(Code::config, "kinds['" + kind + "'] has the unknown key '" + name + "'; there are boxes, labels, colour and line");
+    } catch (const py::cast_error&) {
+      throw Error(Code::config, "kinds['" + kind + "']['" + name + "'] is " + text_from(py::repr(value)) +
+                                    "; boxes and labels are True or False, line is a number, colour (red, green, blue)");
+    }
+  }
+  return style;
+}
+
+AnnotateOptions annotate_options(std::vector<std::string> blur, std::vector<std::string> pixelate, float scale, std::string font, const py::dict& kinds) {
+  AnnotateOptions options{.blur = std::move(blur), .pixelate = std::move(pixelate), .scale = scale, .font = std::move(font)};
+  for (const auto& [kind, style] : kinds) {
+    const std::string name = text_from(kind);
+    if (!py::isinstance<py::dict>(style)) throw Error(Code::config, "kinds['" + name + "'] is " + text_from(py::repr(style)) + "; use a dict");
+    options.kinds[name] = style_from(name, py::reinterpret_borrow<py::dict>(style));
+  }
+  return options;
+}
+
 }  // namespace
 
 std::shared_ptr<Sink> sink_from(const py::object& object) {
@@ -58,6 +94,20 @@ void bind_sinks(py::module_& module) {
         return NativeSink{std::shared_ptr<Sink>(make_sink(uri, from_python(options, "")))};
       },
       py::arg("uri"), py::arg("options"));
+  module.def(
+      "annotate",
+      [](const py::object& to, std::vector<std::string> blur, std::vector<std::string> pixelate, float scale, std::string font, const py::dict& kinds) {
+        return NativeSink{annotate(sink_from(to), annotate_options(std::move(blur), std::move(pixelate), scale, std::move(font), kinds))};
+      },
+      py::arg("to"), py::arg("blur"), py::arg("pixelate"), py::arg("scale"), py::arg("font"), py::arg("kinds"));
+  module.def(
+      "annotated",
+      [](const Frame& frame, const ResultView& result, std::vector<std::string> blur, std::vector<std::string> pixelate, float scale, std::string font,
+         const py::dict& kinds) {
+        const AnnotateOptions options = annotate_options(std::move(blur), std::move(pixelate), scale, std::move(font), kinds);
+        return unlocked([&] { return annotated(frame, *result.result, options); });
+      },
+      py::arg("frame"), py::arg("result"), py::arg("blur"), py::arg("pixelate"), py::arg("scale"), py::arg("font"), py::arg("kinds"));
   module.def(
       "register_sink",
       [](std::string name, py::object factory) {

@@ -47,6 +47,8 @@ struct ColourTags {
   Range range = Range::unknown;
   Transfer transfer = Transfer::unknown;
   ChromaSite chroma_site = ChromaSite::unknown;
+  /// The same as ITU-T H.273 numbers it, 2: not said. For whoever writes the picture again.
+  struct Codes { std::uint8_t primaries = 2, transfer = 2, matrix = 2; } codes{};
 };
 /// \return `tags` with unknown matrix and range filled in: BT.709 from 720 coded lines up, else BT.601; limited range.
 VIDLOOM_API ColourTags effective_colour(const ColourTags& tags, Size coded) noexcept;
@@ -70,7 +72,7 @@ struct FrameInfo {
   FrameTime time{};
   Health health = Health::ok;
   bool keyframe = false;
-  Rational sample_aspect{1, 1}; ///< shape of a display pixel, width : height
+  Rational sample_aspect{1, 1}; ///< shape of a coded pixel, width : height: turned by 90 or 270 degrees it is the other way round
   int rotation_degrees = 0;     ///< 0, 90, 180, 270: turn the coded picture clockwise by this to show it
   bool mirrored = false;        ///< then flip it left to right
   Nanos duration{};             ///< of showing; 0: not known

@@ -15,7 +15,7 @@ from . import _vidloom
 from ._adapters import AdapterInfo, DetectionAdapter, Item, adapter, adapters, register_adapter
 from ._analyzer import Analyzer, Engine
 from ._run import Run, Summary, analyze
-from ._sinks import Sink, SinkInfo, register_sink
+from ._sinks import Sink, SinkInfo, annotate, annotated, register_sink, video
 from ._sources import Source, SourceContext, StreamInfo, open_source, probe, register_source
 from ._specs import (
     Spec,
@@ -101,6 +101,8 @@ __all__ = [
     "adapter",
     "adapters",
     "analyze",
+    "annotate",
+    "annotated",
     "clip",
     "cloud",
     "cloud_vision",
@@ -120,6 +122,7 @@ __all__ = [
     "register_sink",
     "register_source",
     "text",
+    "video",
     "visual",
     "where_from_env",
     "yolo",

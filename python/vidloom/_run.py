@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from . import _log, _vidloom
+from ._sinks import annotate as annotated_video
 from ._sinks import native_sinks
 from ._sources import native_source
 from ._specs import Detect, chosen_specs
@@ -176,6 +177,14 @@ def names_of(only: Iterable[str] | None) -> list[str] | None:
     return names
 
 
+def _refuse_own_source(source: Any, annotate: str | os.PathLike[str]) -> None:
+    """An overwritten source would be gone before it is read."""
+    if not isinstance(source, (str, os.PathLike)) or not os.path.exists(source) or not os.path.exists(annotate):
+        return
+    if os.path.samefile(source, annotate):
+        raise ConfigError(f"annotate={os.fspath(annotate)!r} would write over its own source; choose another name")
+
+
 def start_run(
     analyzer: _vidloom.Analyzer,
     source: Any,
@@ -199,9 +208,8 @@ def start_run(
     owned: _vidloom.Analyzer | None = None,
 ) -> Run:
     """What ``analyze`` and ``Analyzer.analyze`` have in common."""
-    for name, value in (("annotate", annotate), ("report", report)):
-        if value is not None:
-            raise NotBuiltError(f"{name}={os.fspath(value)!r} is not in this version; use jsonl=, and draw the results yourself")
+    if report is not None:
+        raise NotBuiltError(f"report={os.fspath(report)!r} is not in this version; use jsonl=, and draw the results yourself")
     if mode not in MODES:
         raise ConfigError(f"mode is {mode!r}; use 'auto', 'live' or 'complete'")
     if mode == "live":
@@ -212,10 +220,18 @@ def start_run(
     native = native_source(source, rate)
     outputs = native_sinks(sinks)
     path = None if jsonl is None else os.fspath(jsonl)
+    video: str | os.PathLike[str] | None = None
+    fresh_video = False
     fresh = path is not None and path != "-" and not os.path.lexists(path)
-    if path is not None:
-        outputs.append(_vidloom.jsonl(os.fsencode(path), overwrite=overwrite))
     try:
+        if path is not None:
+            outputs.append(_vidloom.jsonl(os.fsencode(path), overwrite=overwrite))
+        if isinstance(annotate, (str, os.PathLike)):
+            _refuse_own_source(source, annotate)
+            video, fresh_video = annotate, not os.path.lexists(annotate)
+            outputs.append(annotated_video(annotate, overwrite=overwrite))
+        elif annotate is not None:
+            outputs += native_sinks([annotate])
         started = analyzer.start(
             native,
             stream=stream,
@@ -231,6 +247,8 @@ def start_run(
     except BaseException:
         if path is not None and fresh and os.path.exists(path) and os.path.getsize(path) == 0:
             os.unlink(path)  # an empty file of a run that never began would refuse the next one
+        if video is not None and fresh_video and os.path.exists(video) and os.path.getsize(video) == 0:
+            os.unlink(video)
         raise
     finally:
         _log.drain()
@@ -265,7 +283,8 @@ def analyze(
 
     source: path, URI, ``Source``, or an iterable of uint8 pictures (``rate`` of them a second) or Frames.
     detect: an adapter's name, a spec such as ``vl.people(every=1)``, a list of them, or a dict name -> spec.
-    every, tolerance, start, end: seconds of media time. jsonl: a path, or '-' for standard output.
+    every, tolerance, start, end: seconds of media time. jsonl: a path, or '-' for standard output. annotate: a .mp4, .mov or .ts file
+    that gets every picture with what was found drawn on it, or a sink such as ``vl.annotate("out.mp4", pixelate=["person"])``.
 
     >>> for frame in analyze("street.mp4", "people", every=0.5):
     ...     print(frame.media_time, len(frame["people"]))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from . import _vidloom
 from ._sources import call_factory
-from ._vidloom import FrameResult, SourceInfo, StreamEvent
+from ._vidloom import Frame, FrameResult, NativeSink, SourceInfo, StreamEvent
 from .errors import ConfigError, OutputError
 
 
@@ -60,9 +60,87 @@ class SinkHost:
         return info
 
 
+def video(
+    path: str | os.PathLike[str],
+    *,
+    overwrite: bool = False,
+    codec: str | None = None,
+    preset: str = "veryfast",
+    quality: int = 20,
+    audio: bool = True,
+) -> NativeSink:
+    """A sink that writes every picture of the stream, at its own time and with the file's own sound, to a .mp4, .m4v, .mov or .ts file.
+
+    codec: FFmpeg's name of an encoder; None: libx264, else the next best. quality: libx264's rate factor, 0 (best) to 51.
+    The name is taken at once. One sink takes one stream, once. Raises OutputError where the file exists and overwrite is not set.
+    """
+    options = {"overwrite": overwrite, "codec": codec or "", "preset": preset, "quality": quality, "audio": audio}
+    return _vidloom.make_sink(b"video:" + os.fsencode(path), options)
+
+
+def _style(blur: Any, pixelate: Any, scale: float, font: str, kinds: Mapping[str, Any] | None) -> dict[str, Any]:
+    def names(field: str, value: Any) -> list[str]:
+        found = [value] if isinstance(value, str) else list(value)
+        if not all(isinstance(name, str) for name in found):
+            raise ConfigError(f"{field} is {value!r}; use names of classes, or '*' for all")
+        return found
+
+    return {
+        "blur": names("blur", blur),
+        "pixelate": names("pixelate", pixelate),
+        "scale": float(scale),
+        "font": font,
+        "kinds": {kind: dict(style) for kind, style in (kinds or {}).items()},
+    }
+
+
+def annotate(
+    to: str | os.PathLike[str] | Sink | NativeSink,
+    *,
+    blur: Iterable[str] = (),
+    pixelate: Iterable[str] = (),
+    scale: float = 1.0,
+    font: str = "Sans",
+    kinds: Mapping[str, Mapping[str, Any]] | None = None,
+    overwrite: bool = False,
+) -> NativeSink:
+    """A sink that draws what was found onto each picture and gives it to another: a video file by its name, or any sink.
+
+    blur, pixelate: classes whose boxes are made unrecognisable; '*': all. scale: of lines and letters. kinds: how a kind looks, such as
+    {"object": {"boxes": True, "labels": False, "colour": (255, 0, 0), "line": 2}}. overwrite: of a video file.
+
+    >>> vl.analyze("street.mp4", "people", annotate=vl.annotate("out.mp4", pixelate=["person"])).run()
+    """
+    style = _style(blur, pixelate, scale, font, kinds)
+    if isinstance(to, (str, os.PathLike)):
+        sink: Any = video(to, overwrite=overwrite)
+    elif overwrite:
+        raise ConfigError("overwrite is for a video file; give it to the sink that annotate() writes to")
+    else:
+        (sink,) = native_sinks([to])
+    return _vidloom.annotate(sink, **style)
+
+
+def annotated(
+    frame: Frame,
+    result: FrameResult,
+    *,
+    blur: Iterable[str] = (),
+    pixelate: Iterable[str] = (),
+    scale: float = 1.0,
+    font: str = "Sans",
+    kinds: Mapping[str, Mapping[str, Any]] | None = None,
+) -> Frame:
+    """One picture with its results drawn on it, upright. Options as in annotate().
+
+    >>> vl.annotated(result.frame, result).save("found.png")
+    """
+    return _vidloom.annotated(frame, result, **_style(blur, pixelate, scale, font, kinds))
+
+
 def native_sinks(sinks: Any) -> list[Any]:
     """Whatever ``sinks=`` takes, as the bindings want it."""
-    if isinstance(sinks, (str, Sink)):
+    if isinstance(sinks, (str, Sink, NativeSink)):
         sinks = [sinks]
     if not isinstance(sinks, Iterable):
         raise ConfigError(f"sinks is of type {type(sinks).__name__}; use a list of vl.Sink objects and URIs")
@@ -72,6 +150,8 @@ def native_sinks(sinks: Any) -> list[Any]:
             found.append(_vidloom.make_sink(os.fsencode(sink), {}))
         elif isinstance(sink, Sink):
             found.append(SinkHost(sink))
+        elif isinstance(sink, NativeSink):
+            found.append(sink)
         else:
             raise ConfigError(f"sinks holds {sink!r}; use vl.Sink objects and URIs such as 'jsonl:out.jsonl'")
     return found

@@ -44,7 +44,9 @@ constexpr Flag flags[] = {
     {"--device", "DEVICE", "auto, cpu, cuda or cuda:N (VIDLOOM_DEVICE)"},
     {"--where", "PLACE", "local, lan:HOST:PORT[,...] or cloud"},
     {"--jsonl", "FILE", "write JSON lines; - is standard output"},
-    {"--annotate", "FILE", "write the video with boxes drawn"},
+    {"--annotate", "FILE", "write the video with what was found drawn on it: .mp4, .mov or .ts"},
+    {"--blur", "CLASS[,CLASS]", "make these classes unrecognisable in that video; * for all", 0, true},
+    {"--pixelate", "CLASS[,CLASS]", "the same with coarse blocks", 0, true},
     {"--report", "FILE", "write an HTML report"},
     {"--sink", "URI", "another output: jsonl:FILE, lines, null, or a registered one", 0, true},
     {"--overwrite", "", "replace existing outputs, which are refused otherwise", 'y'},
@@ -63,6 +65,7 @@ Several sources are several streams, analysed side by side.
 
   vidloom analyze street.mp4 --detect people
   vidloom analyze street.mp4 --detect people,motion,visual --every 0.5 --jsonl out.jsonl
+  vidloom analyze street.mp4 --detect people --annotate out.mp4
   vidloom analyze gate.mp4 yard.mp4 --config analyses.json --set people.min_confidence=0.8 --jsonl - | jq .media_time
 
 exit: 0 all answered, 1 some answers failed, 2 usage, 3 no picture, 4 set-up, 5 output, 130 and 143 interrupted

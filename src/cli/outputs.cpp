@@ -2,12 +2,15 @@
 
 #include <cli/console.hpp>
 #include <vidloom/registry.hpp>
+#include <vidloom/render/annotate.hpp>
 #include <vidloom/sinks/jsonl.hpp>
 #include <vidloom/sinks/lines.hpp>
 #include <vidloom/sinks/null.hpp>
+#include <vidloom/sinks/video.hpp>
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <system_error>
 
@@ -29,11 +32,38 @@ void refuse_unbuilt(const Arguments& arguments, std::string_view flag, std::stri
   }
 }
 
+/// Whether it writes a file of its own, whose name two outputs must not share.
+bool writes_file(const Planned& item) { return item.kind == "jsonl" || item.kind == "lines" || item.kind == "annotate" || item.kind == "video"; }
+
+/// "person,face" of --blur and --pixelate, given once or more.
+std::vector<std::string> classes_of(const Arguments& arguments, std::string_view flag) {
+  std::vector<std::string> names;
+  for (const std::string& list : arguments.values(flag)) {
+    for (std::size_t begin = 0; begin <= list.size();) {
+      const std::size_t end = std::min(list.find(',', begin), list.size());
+      if (end == begin) throw Error(Code::config, fmt::format("{} {}: a class name is empty; use names such as person,face, or * for all", flag, list));
+      names.push_back(list.substr(begin, end - begin));
+      begin = end + 1;
+    }
+  }
+  return names;
+}
+
+void check_video(const Planned& item, const std::vector<std::string>& sources) {
+  if (sources.size() > 1) {
+    throw Error(Code::config, fmt::format("{}: there are {} sources, and a video shows one; run them one by one", item.typed, sources.size()));
+  }
+}
+
 Planned planned(const std::string& uri) {
   const std::size_t colon = uri.find(':');
   const std::string kind = uri.substr(0, colon), rest = colon == std::string::npos ? "" : uri.substr(colon + 1);
   if (kind == "jsonl") {
     if (rest.empty()) throw Error(Code::config, fmt::format("--sink {}: names no file; use jsonl:FILE or jsonl:-", uri));
+    return {kind, rest, "--sink " + uri};
+  }
+  if (kind == "video" || kind == "annotate") {
+    if (rest.empty()) throw Error(Code::config, fmt::format("--sink {}: names no file; use {}:out.mp4", uri, kind));
     return {kind, rest, "--sink " + uri};
   }
   if ((kind == "lines" || kind == "null") && rest.empty()) return {kind, kind == "lines" ? "-" : "", "--sink " + uri};
@@ -58,10 +88,10 @@ bool is_device(const std::string& path) {
 
 void refuse_conflicts(const std::vector<Planned>& plan, const std::vector<std::string>& sources) {
   for (std::size_t i = 0; i < plan.size(); ++i) {
-    if (plan[i].kind != "jsonl" && plan[i].kind != "lines") continue;
+    if (!writes_file(plan[i])) continue;
     const bool standard = plan[i].target == "-";
     for (std::size_t j = 0; j < i; ++j) {
-      if (plan[j].kind != "jsonl" && plan[j].kind != "lines") continue;
+      if (!writes_file(plan[j])) continue;
       const bool both = standard || plan[j].target == "-" ? plan[j].target == plan[i].target
                                                           : same_file(plan[j].target, plan[i].target) && !is_device(plan[i].target);
       if (both) {
@@ -80,16 +110,25 @@ void refuse_conflicts(const std::vector<Planned>& plan, const std::vector<std::s
 }  // namespace
 
 Outputs open_outputs(const Arguments& arguments, const std::vector<std::string>& sources) {
-  refuse_unbuilt(arguments, "--annotate", "the annotated video");
   refuse_unbuilt(arguments, "--report", "the HTML report");
   const bool overwrite = arguments.has("--overwrite"), append = arguments.has("--append");
   if (overwrite && append) throw Error(Code::config, "--overwrite and --append are both given; use one of them");
 
   std::vector<Planned> plan;
   if (const auto path = arguments.value("--jsonl")) plan.push_back({"jsonl", *path, "--jsonl " + *path});
+  if (const auto path = arguments.value("--annotate")) plan.push_back({"annotate", *path, "--annotate " + *path});
   for (const std::string& uri : arguments.values("--sink")) plan.push_back(planned(uri));
   if (plan.empty()) plan.push_back({"lines", "-", "the readable lines"});
   refuse_conflicts(plan, sources);
+  const AnnotateOptions style{.blur = classes_of(arguments, "--blur"), .pixelate = classes_of(arguments, "--pixelate")};
+  bool draws = false;
+  for (const Planned& item : plan) {
+    if (item.kind == "annotate" || item.kind == "video") check_video(item, sources);
+    draws = draws || item.kind == "annotate";
+  }
+  if (!draws && !(style.blur.empty() && style.pixelate.empty())) {
+    throw Error(Code::config, "--blur and --pixelate change the video of --annotate; give --annotate FILE too");
+  }
 
   Outputs outputs;
   outputs.sinks.resize(plan.size());
@@ -100,9 +139,11 @@ Outputs open_outputs(const Arguments& arguments, const std::vector<std::string>&
     const Planned& item = plan[i];
     if (item.target == "-") outputs.on_stdout = true;
     if (item.kind == "jsonl") outputs.sinks[i] = jsonl(item.target, {.overwrite = overwrite, .append = append});
+    if (item.kind == "video") outputs.sinks[i] = video(item.target, {.overwrite = overwrite});
+    if (item.kind == "annotate") outputs.sinks[i] = annotate(video(item.target, {.overwrite = overwrite}), style);
     if (item.kind == "lines") outputs.sinks[i] = lines(print, sources.size() > 1);
     if (item.kind == "null") outputs.sinks[i] = null_sink();
-    if (item.kind == "jsonl" && item.target != "-") outputs.files.push_back(item.target);
+    if (writes_file(item) && item.target != "-") outputs.files.push_back(item.target);
   }
   return outputs;
 }

@@ -48,6 +48,20 @@ else()
   vidloom_missing("OpenCV" "libopencv-core-dev libopencv-imgproc-dev libopencv-video-dev libopencv-objdetect-dev libopencv-calib3d-dev libopencv-features2d-dev")
 endif()
 
+# Pango and Cairo write the labels of annotated video.
+set(VIDLOOM_PANGO_MODULES pangocairo cairo)
+if(VIDLOOM_PANGO)
+  add_library(vidloom_dep_pango INTERFACE)
+  if(PkgConfig_FOUND)
+    pkg_check_modules(VIDLOOM_PANGO_LIBS QUIET IMPORTED_TARGET ${VIDLOOM_PANGO_MODULES})
+  endif()
+  if(VIDLOOM_PANGO_LIBS_FOUND)
+    target_link_libraries(vidloom_dep_pango INTERFACE PkgConfig::VIDLOOM_PANGO_LIBS)
+  else()
+    vidloom_missing("Pango" "libpango1.0-dev libcairo2-dev pkg-config")
+  endif()
+endif()
+
 # torch comes from a Python environment or a libtorch folder, never from a package of the system.
 include(VidloomTorch)
 if(VIDLOOM_TORCH AND (NOT VIDLOOM_TORCH STREQUAL "AUTO" OR (BUILD_SHARED_LIBS AND NOT VIDLOOM_SANITIZE)))
@@ -93,8 +107,9 @@ if(VIDLOOM_UTF8PROC_INCLUDE AND VIDLOOM_UTF8PROC_LIBRARY)
 elseif(TARGET vidloom_dep_torch)
   vidloom_missing("utf8proc" "libutf8proc-dev")
 endif()
-if(NOT BUILD_SHARED_LIBS AND NOT (VIDLOOM_FFMPEG AND VIDLOOM_OPENCV))
-  message(FATAL_ERROR "A static Vidloom holds the components ffmpeg and opencv; VIDLOOM_FFMPEG=OFF and VIDLOOM_OPENCV=OFF are for shared builds.")
+if(NOT BUILD_SHARED_LIBS AND NOT (VIDLOOM_FFMPEG AND VIDLOOM_OPENCV AND VIDLOOM_PANGO))
+  message(FATAL_ERROR "A static Vidloom holds the components ffmpeg, opencv and pango; VIDLOOM_FFMPEG=OFF, VIDLOOM_OPENCV=OFF and VIDLOOM_PANGO=OFF are for "
+                      "shared builds.")
 endif()
 # Header-only, private: nothing of them shows in an installed header or is needed at run time.
 add_library(vidloom_dep_json INTERFACE)

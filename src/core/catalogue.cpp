@@ -8,13 +8,16 @@ namespace vidloom {
 inline namespace v0 {
 namespace {
 
-constexpr std::array<ComponentEntryInfo, 4> component_table{{
-    {"ffmpeg", "files, segments, pictures and lavfi: sources, and the conversion of decoded pictures",
+constexpr std::array<ComponentEntryInfo, 5> component_table{{
+    {"ffmpeg", "files, segments, pictures and lavfi: sources, the conversion of decoded pictures, and video files: sinks",
      "apt-get install --no-install-recommends libavformat-dev libavcodec-dev libavutil-dev libswscale-dev libavfilter-dev "
      "libavdevice-dev, then build Vidloom again (from source), or pip install --force-reinstall vidloom"},
     {"opencv", "the adapters people and motion",
      "apt-get install --no-install-recommends libopencv-core-dev libopencv-imgproc-dev libopencv-video-dev libopencv-objdetect-dev "
      "libopencv-calib3d-dev libopencv-features2d-dev, then build Vidloom again (from source), or pip install --force-reinstall vidloom"},
+    {"pango", "labels on annotated video: letters of every script",
+     "apt-get install --no-install-recommends libpango1.0-dev libcairo2-dev, then build Vidloom again (from source), or pip install "
+     "--force-reinstall vidloom"},
     {"torch", "the adapter clip; tensors on CUDA devices: vl.torch.tensor(..., device=\"cuda\"), vidloom/interop/torch.hpp",
      "pip install torch==2.13.0 and apt-get install libutf8proc-dev, then, with a checkout of Vidloom, "
      "pip install --no-build-isolation --no-deps --force-reinstall ."},
@@ -149,7 +152,7 @@ constexpr std::array<Reserved, 3> reserved_schemes{{
 }};
 constexpr std::array<Reserved, 2> reserved_sinks{{
     {" hls rtmp rtmps srt rtsp rtp udp tcp whip webhook http https queue ", "live sinks"},
-    {" video annotate report mp4 file ", "video and report sinks"},
+    {" report mp4 file ", "report sinks"},
 }};
 
 std::string_view missing_for(std::string_view name, std::span<const Reserved> table) {

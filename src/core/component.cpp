@@ -106,6 +106,8 @@ ComponentEntry open_component(std::string_view name, std::string_view needed_for
 
 PixelConverter::~PixelConverter() = default;
 TensorWriter::~TensorWriter() = default;
+TextRenderer::~TextRenderer() = default;
+PictureEncoder::~PictureEncoder() = default;
 Registry::~Registry() = default;
 
 void require_component(std::string_view name, std::string_view needed_for) {
@@ -186,10 +188,35 @@ const TensorWriter& tensor_writer(std::string_view device) {
   return *writer;
 }
 
+const PictureEncoder& picture_encoder(std::string_view needed_for) {
+  RegistryTables& tables = registry_tables();
+  if (const PictureEncoder* encoder = tables.picture_encoder.load(std::memory_order_acquire)) return *encoder;
+  require_component("ffmpeg", needed_for);
+  const PictureEncoder* encoder = tables.picture_encoder.load(std::memory_order_acquire);
+  if (!encoder) throw Error(Code::internal, std::string(needed_for) + ": the component 'ffmpeg' brought no encoder of pictures");
+  return *encoder;
+}
+
+const TextRenderer& text_renderer(std::string_view needed_for) {
+  RegistryTables& tables = registry_tables();
+  if (const TextRenderer* renderer = tables.text_renderer.load(std::memory_order_acquire)) return *renderer;
+  require_component("pango", needed_for);
+  const TextRenderer* renderer = tables.text_renderer.load(std::memory_order_acquire);
+  if (!renderer) throw Error(Code::internal, std::string(needed_for) + ": the component 'pango' brought no letters");
+  return *renderer;
+}
+
 std::unique_ptr<Source> make_source(std::string_view name, const Value& options) {
   require_component("ffmpeg", "source '" + std::string(name) + "'");
   const SourceFactory factory = registry_tables().component_source(name);
   if (!factory) throw Error(Code::internal, "the component 'ffmpeg' brought no source '" + std::string(name) + "'");
+  return factory(options);
+}
+
+std::unique_ptr<Sink> make_component_sink(std::string_view name, const Value& options) {
+  require_component("ffmpeg", "sink '" + std::string(name) + "'");
+  const SinkFactory factory = registry_tables().component_sink(name);
+  if (!factory) throw Error(Code::internal, "the component 'ffmpeg' brought no sink '" + std::string(name) + "'");
   return factory(options);
 }
 

@@ -6,9 +6,11 @@
 #include <vidloom/frame.hpp>
 #include <vidloom/registry.hpp>
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace vidloom {
 inline namespace v0 {
@@ -40,6 +42,23 @@ class VIDLOOM_API TensorWriter {
                      std::span<Affine> display_from_tensor) const = 0;
 };
 
+/// Writes picture files. One implementation, brought by the ffmpeg component. Thread-safe.
+class VIDLOOM_API PictureEncoder {
+ public:
+  virtual ~PictureEncoder();
+  /// \return a whole PNG file. Throws Error(output).
+  virtual std::vector<std::byte> png(const PlaneView& rgb8) const = 0;
+};
+
+/// Writes words. One implementation, brought by the pango component. Thread-safe.
+class VIDLOOM_API TextRenderer {
+ public:
+  virtual ~TextRenderer();
+  /// \param text  UTF-8, any script, one line. \param height  of the line in pixels, about. \param family  as fontconfig knows it.
+  /// \param coverage  of each pixel, 0 to 255, rows without padding.
+  virtual void draw(std::string_view text, int height, const std::string& family, Size& size, std::vector<std::uint8_t>& coverage) const = 0;
+};
+
 /// What a component hands over. Passed to its one entry point, which throws Error.
 class VIDLOOM_API Registry {
  public:
@@ -47,7 +66,11 @@ class VIDLOOM_API Registry {
   virtual void add_adapter(std::string_view name, AdapterFactory factory) = 0;
   /// `name` is one the table in src/core/catalogue.cpp knows: "file", "segment", "images", "lavfi".
   virtual void add_source(std::string_view name, SourceFactory factory) = 0;
+  /// "video". Called by the function of that name, which has checked the options.
+  virtual void add_sink(std::string_view name, SinkFactory factory) = 0;
   virtual void set_converter(std::shared_ptr<const PixelConverter> converter) = 0;
+  virtual void set_picture_encoder(std::shared_ptr<const PictureEncoder> encoder) = 0;
+  virtual void set_text_renderer(std::shared_ptr<const TextRenderer> renderer) = 0;
   virtual void set_tensor_writer(std::shared_ptr<const TensorWriter> writer) = 0;
   /// What `vidloom doctor` prints: "FFmpeg 5.1.9 (avcodec 59.37)".
   virtual void describe(std::string_view text) = 0;
@@ -94,10 +117,19 @@ VIDLOOM_API const PixelConverter& pixel_converter(std::string_view pixel_format)
 /// The writer, loading the torch component first. \param device  "cuda:0": for the message of the Error(not_built).
 VIDLOOM_API const TensorWriter& tensor_writer(std::string_view device);
 
+/// The encoder, loading the ffmpeg component first.
+const PictureEncoder& picture_encoder(std::string_view needed_for);
+
+/// The renderer, loading the pango component first. \param needed_for  "the labels": begins the message of the Error(not_built).
+const TextRenderer& text_renderer(std::string_view needed_for);
+
 /// A source by its table name ("file", "segment", "images", "lavfi"), loading its component first.
 /// \param options  holds "uri": the path, for "lavfi" the whole text with its scheme; beside it only what was given of
 /// "trust" ("automatic", "local", "lan", "untrusted"), "max_pixels", "threads" and, for images, "rate".
 VIDLOOM_API std::unique_ptr<Source> make_source(std::string_view name, const Value& options);
+
+/// A sink by its table name ("video"), loading its component first. \param options  as that component's factory takes them.
+std::unique_ptr<Sink> make_component_sink(std::string_view name, const Value& options);
 
 }  // namespace v0
 }  // namespace vidloom

@@ -152,7 +152,7 @@ std::pair<AdapterDescription, Value> checked(const AdapterSpec& spec, std::strin
 std::string needed_for(std::string_view adapter) { return "adapter " + in_quotes(adapter); }
 
 constexpr std::string_view own_schemes[] = {"file", "lavfi", "test"};
-constexpr std::string_view own_sinks[] = {"jsonl", "lines", "null"};
+constexpr std::string_view own_sinks[] = {"annotate", "jsonl", "lines", "null", "video"};
 
 template <class Map, class Names>
 std::vector<std::string> with_own(const Map& registered, const Names& own) {
@@ -212,6 +212,15 @@ SourceFactory RegistryTables::component_source(std::string_view name) {
   return {};
 }
 
+SinkFactory RegistryTables::component_sink(std::string_view name) {
+  const std::lock_guard lock(mutex);
+  for (const auto& [unused, component] : components) {
+    const auto found = component.parts.sinks.find(name);
+    if (found != component.parts.sinks.end()) return found->second;
+  }
+  return {};
+}
+
 AdapterFactory RegistryTables::component_adapter(std::string_view name) {
   const std::lock_guard lock(mutex);
   for (const auto& [unused, component] : components) {
@@ -246,13 +255,18 @@ void ComponentLoad::commit(ComponentParts parts, const std::string& path) {
     RegistryTables::Component& component = tables_.components[name_];
     component.parts.adapters = std::move(parts.adapters);
     component.parts.sources = std::move(parts.sources);
+    component.parts.sinks = std::move(parts.sinks);
     component.parts.converter = std::move(parts.converter);
     component.parts.tensor_writer = std::move(parts.tensor_writer);
+    component.parts.picture_encoder = std::move(parts.picture_encoder);
+    component.parts.text_renderer = std::move(parts.text_renderer);
     component.parts.description = std::move(parts.description);
     component.path = path;
     component.state = RegistryTables::Component::State::loaded;
     if (component.parts.converter) tables_.converter.store(component.parts.converter.get(), std::memory_order_release);
     if (component.parts.tensor_writer) tables_.tensor_writer.store(component.parts.tensor_writer.get(), std::memory_order_release);
+    if (component.parts.picture_encoder) tables_.picture_encoder.store(component.parts.picture_encoder.get(), std::memory_order_release);
+    if (component.parts.text_renderer) tables_.text_renderer.store(component.parts.text_renderer.get(), std::memory_order_release);
     done_ = true;
   }
   tables_.changed.notify_all();
@@ -369,6 +383,10 @@ std::unique_ptr<Sink> make_sink(const std::string& uri, const Value& options) {
     factory = make_lines_sink;
   } else if (name == "null") {
     factory = make_null_sink;
+  } else if (name == "annotate") {
+    factory = make_annotate_sink;
+  } else if (name == "video") {
+    factory = make_video_sink;
   } else {
     RegistryTables& tables = registry_tables();
     const std::lock_guard lock(tables.mutex);

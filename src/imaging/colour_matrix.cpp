@@ -1,5 +1,7 @@
 #include <imaging/colour_matrix.hpp>
 
+#include <cmath>
+
 namespace vidloom {
 inline namespace v0 {
 namespace {
@@ -80,6 +82,26 @@ ColourMatrix colour_matrix(const PixelLayout& layout, const ResolvedColour& colo
   for (std::size_t i = 0; i < 3; ++i)
     for (std::size_t j = 0; j < 4; ++j) matrix[i][j] = static_cast<float>(rows[i][j]);
   return matrix;
+}
+
+YuvFromRgb::YuvFromRgb(const ColourTags& colour) noexcept {
+  const bool full = colour.range == Range::full;
+  const double luma = full ? 1 : 219.0 / 255, chroma = full ? 1 : 224.0 / 255;
+  const auto row = [](double red, double green, double blue, double zero) {
+    const auto fixed = [](double value) { return static_cast<std::int64_t>(std::lround(value * one)); };
+    return Row{fixed(red), fixed(green), fixed(blue), fixed(zero)};
+  };
+  if (colour.matrix == Matrix::ycgco) {
+    y_ = row(luma / 4, luma / 2, luma / 4, full ? 0 : 16);
+    u_ = row(-chroma / 4, chroma / 2, -chroma / 4, 128);
+    v_ = row(chroma / 2, 0, -chroma / 2, 128);
+    return;
+  }
+  const auto [kr, kb] = luma_of(colour.matrix);
+  const double kg = 1 - kr - kb, blue = chroma / (2 * (1 - kb)), red = chroma / (2 * (1 - kr));
+  y_ = row(luma * kr, luma * kg, luma * kb, full ? 0 : 16);
+  u_ = row(-blue * kr, -blue * kg, blue * (1 - kb), 128);
+  v_ = row(red * (1 - kr), -red * kg, -red * kb, 128);
 }
 
 }  // namespace v0

@@ -5,7 +5,10 @@
 
 #include <imaging/pixel_layout.hpp>
 
+#include <algorithm>
 #include <array>
+#include <cstdint>
+#include <utility>
 
 namespace vidloom {
 inline namespace v0 {
@@ -26,6 +29,27 @@ ResolvedColour resolve_colour(const PixelLayout& layout, const ColourTags& tags,
 /// 2^(depth - 8) times as large; out: 0..255. ITU-R BT.601, BT.709, BT.2020 (non-constant luminance), SMPTE 240M, FCC 73.682.
 using ColourMatrix = std::array<std::array<float, 4>, 3>;
 ColourMatrix colour_matrix(const PixelLayout& layout, const ResolvedColour& colour, bool grey) noexcept;
+
+/// The other way: 8-bit samples of R, G, B (0..255, gamma-coded), in fixed point, rounded.
+class VIDLOOM_API YuvFromRgb {
+ public:
+  /// \param colour  matrix and range known: effective_colour().
+  explicit YuvFromRgb(const ColourTags& colour) noexcept;
+  int luma(int red, int green, int blue) const noexcept { return rounded(y_, red, green, blue, 1); }
+  /// Of the sum over `count` pixels: their mean.
+  std::pair<int, int> chroma(int red, int green, int blue, int count = 1) const noexcept {
+    return {rounded(u_, red, green, blue, count), rounded(v_, red, green, blue, count)};
+  }
+
+ private:
+  static constexpr int one = 1 << 16;
+  using Row = std::array<std::int64_t, 4>;
+  static int rounded(const Row& row, int red, int green, int blue, int count) noexcept {
+    const std::int64_t sum = row[0] * red + row[1] * green + row[2] * blue + row[3] * count;
+    return static_cast<int>(std::clamp<std::int64_t>((2 * sum + std::int64_t{one} * count) / (std::int64_t{2} * one * count), 0, 255));
+  }
+  Row y_{}, u_{}, v_{};
+};
 
 }  // namespace v0
 }  // namespace vidloom

@@ -3,9 +3,11 @@
 #include <vidloom/sinks/jsonl.hpp>
 #include <vidloom/sinks/lines.hpp>
 #include <vidloom/sinks/null.hpp>
+#include <vidloom/sinks/video.hpp>
 
 #include <core/builtin.hpp>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <string>
@@ -77,6 +79,23 @@ std::unique_ptr<Sink> make_lines_sink(const Value& options) {
 std::unique_ptr<Sink> make_null_sink(const Value& options) {
   check_options("null", options, {});
   return std::make_unique<SharedSink>(null_sink());
+}
+
+std::unique_ptr<Sink> make_video_sink(const Value& options) {
+  const std::string path = after_colon(options);
+  if (path.empty()) throw Error(Code::config, "sink video names no file; use video:out.mp4");
+  VideoOptions video_options;
+  for (const auto& [name, value] : options.as_object()) {
+    if (name == "uri") continue;
+    if (name == "overwrite" && value.is_bool()) video_options.overwrite = value.as_bool();
+    else if (name == "audio" && value.is_bool()) video_options.audio = value.as_bool();
+    else if (name == "codec" && value.is_string()) video_options.codec = value.as_string();
+    else if (name == "preset" && value.is_string()) video_options.preset = value.as_string();
+    else if (name == "quality" && value.is_integer()) video_options.quality = static_cast<int>(std::clamp<std::int64_t>(value.as_integer(), -1, 1000));
+    else throw Error(Code::config, "option " + name + " of sink video is " + value.dump() + "; there are overwrite and audio (true, false), codec and "
+                                   "preset (texts) and quality (0 to 51)");
+  }
+  return std::make_unique<SharedSink>(video(path, video_options));
 }
 
 }  // namespace v0

@@ -30,6 +30,7 @@ ANALYZER = {"analyzer", "run", "analyses"}  # root files of the rank of their si
 LIBRARIES = {
     "FFmpeg": (r"lib(av|sw)\w+/", r"/ffmpeg/"),
     "OpenCV": (r"opencv2?/", r"/opencv/"),
+    "Pango": (r"(pango|cairo|glib)", r"/pango/"),
     "torch": (r"(torch|ATen|c10)/", r"/torch/|^include/vidloom/interop/torch\.hpp$"),
     "utf8proc": (r"utf8proc\.h", r"/torch/"),
     "nlohmann-json": (r"nlohmann/", r"^src/core/value\.cpp$"),
@@ -96,7 +97,7 @@ def allowed(path: pathlib.PurePosixPath, mine: str, other: str) -> bool:
     if path.parts[:2] == ("src", "imaging") and other == "root":
         return True
     # Private owners of a library's handles serve every file of that component.
-    if other == "support" and len(path.parts) > 3 and path.parts[2] in ("ffmpeg", "opencv", "torch"):
+    if other == "support" and len(path.parts) > 3 and path.parts[2] in ("ffmpeg", "opencv", "pango", "torch"):
         return True
     # A component's one entry point registers what its siblings make; shared RAII sees the vocabulary.
     if mine == "support" and path.stem == "component":

@@ -1,5 +1,7 @@
 #include <core/component.hpp>
 #include <imaging/ffmpeg/converter.hpp>
+#include <sinks/ffmpeg/png.hpp>
+#include <sinks/ffmpeg/sinks.hpp>
 #include <sources/ffmpeg/sources.hpp>
 #include <support/ffmpeg/av.hpp>
 #include <vidloom/core/log.hpp>
@@ -41,7 +43,9 @@ VIDLOOM_COMPONENT(registry) {
   registry.add_source("segment", [](const Value& options) { return make_file_source(options, 1); });
   registry.add_source("images", [](const Value& options) { return make_images_source(options); });
   registry.add_source("lavfi", [](const Value& options) { return make_lavfi_source(options); });
+  registry.add_sink("video", [](const Value& options) { return make_film_sink(options); });
   registry.set_converter(make_converter());
+  registry.set_picture_encoder(make_picture_encoder());
   registry.describe(versions());
   if (ffmpeg_log_routed()) av_log_set_callback(&log_ffmpeg);
 }

@@ -127,6 +127,8 @@ void describe(const AVFrame& frame, Orientation stream, FrameInfo& info) noexcep
                           value_of(frame.color_trc, AVCOL_TRC_NB, AVCOL_TRC_UNSPECIFIED),
                           value_of(frame.chroma_location, AVCHROMA_LOC_NB, AVCHROMA_LOC_UNSPECIFIED),
                           static_cast<AVPixelFormat>(frame.format));
+  const auto code = [](int number) { return static_cast<std::uint8_t>(number < 0 || number > 255 ? 2 : number); };
+  info.colour.codes = {code(number_of(frame.color_primaries)), code(number_of(frame.color_trc)), code(number_of(frame.colorspace))};
 }
 
 Health health_of(const AVFrame& frame, bool packet_corrupt) noexcept {

@@ -1,0 +1,12 @@
+#pragma once
+/// The one PictureEncoder: PNG by FFmpeg's encoder.
+
+#include <core/component.hpp>
+
+#include <memory>
+
+namespace vidloom {
+
+std::shared_ptr<const PictureEncoder> make_picture_encoder();
+
+}  // namespace vidloom
