@@ -18,8 +18,8 @@
 namespace vidloom::cli {
 namespace {
 
-constexpr std::array commands{&analyze_command,  &convert_command, &evaluate_command, &probe_command,
-                              &adapters_command, &doctor_command,  &schema_command};
+constexpr std::array commands{&analyze_command,  &convert_command, &evaluate_command, &calibrate_command,
+                              &probe_command,   &adapters_command, &doctor_command,  &schema_command};
 
 struct Reserved {
   std::string_view name, what;
@@ -28,7 +28,6 @@ constexpr std::array reserved{
     Reserved{"serve", "the server for live streams"},
     Reserved{"worker", "the worker for other machines"},
     Reserved{"watch", "the watcher of segment folders"},
-    Reserved{"calibrate", "fitting confidences to footage"},
     Reserved{"verify-model", "checking a model file"},
     Reserved{"replay", "playing a recording as if it were live"},
     Reserved{"bench", "the benchmark command"},

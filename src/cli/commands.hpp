@@ -9,7 +9,8 @@
 
 namespace vidloom::cli {
 
-extern const Command analyze_command, probe_command, adapters_command, doctor_command, schema_command, convert_command, evaluate_command;
+extern const Command analyze_command, probe_command, adapters_command, doctor_command, schema_command, convert_command, evaluate_command,
+    calibrate_command;
 
 /// What `vidloom doctor --json` prints. Loads every component that is there.
 Value doctor_value();

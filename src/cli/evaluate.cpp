@@ -105,21 +105,6 @@ void compare_boxes(Tally& tally, const std::string& name, const Answer& answer, 
   tally.add_boxes(std::move(found), truths == image.boxes.end() ? std::vector<TruthBox>{} : truths->second, iou);
 }
 
-/// A class is in a picture when the truth says so of the whole picture or has a box of it. What is only there to be ignored hides the
-/// picture from that class.
-Tally::Presence presence(const std::string& name, const TruthImage& image) {
-  bool ignored = false;
-  if (const auto label = image.labels.find(name); label != image.labels.end()) {
-    if (!label->second) return Tally::Presence::yes;
-    ignored = true;
-  }
-  if (const auto boxes = image.boxes.find(name); boxes != image.boxes.end()) {
-    if (!std::ranges::all_of(boxes->second, &TruthBox::ignored)) return Tally::Presence::yes;
-    ignored = true;
-  }
-  return ignored ? Tally::Presence::ignored : Tally::Presence::no;
-}
-
 void compare_labels(Tally& tally, const std::string& name, const Answer& answer, const TruthImage& image) {
   std::optional<Candidate> found;
   for (const Found& label : answer.labels) {

@@ -224,6 +224,19 @@ class Tying {
 
 Truth read_truth(const std::string& path) { return Reader(path).read(); }
 
+Tally::Presence presence(const std::string& name, const TruthImage& image) {
+  bool ignored = false;
+  if (const auto label = image.labels.find(name); label != image.labels.end()) {
+    if (!label->second) return Tally::Presence::yes;
+    ignored = true;
+  }
+  if (const auto boxes = image.boxes.find(name); boxes != image.boxes.end()) {
+    if (!std::ranges::all_of(boxes->second, &TruthBox::ignored)) return Tally::Presence::yes;
+    ignored = true;
+  }
+  return ignored ? Tally::Presence::ignored : Tally::Presence::no;
+}
+
 Ties tie(const Truth& truth, const std::vector<RecordedFrame>& frames) {
   const Tying tying(truth, frames);
   Ties ties;

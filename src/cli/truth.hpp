@@ -45,4 +45,8 @@ struct Ties {
 /// Streams are not compared where the results and the truth have one each. Throws Error(config) where two images are one frame.
 Ties tie(const Truth& truth, const std::vector<RecordedFrame>& frames);
 
+/// A class is in a picture when the truth says so of the whole picture or has a box of it. What is only there to be ignored hides the
+/// picture from that class.
+Tally::Presence presence(const std::string& name, const TruthImage& image);
+
 }  // namespace vidloom::cli

@@ -106,7 +106,7 @@ def test_version_and_help_go_to_standard_output():
     assert vidloom("--version").stdout.startswith("vidloom 0.")
     overview = vidloom("--help")
     assert overview.returncode == 0
-    for name in ("analyze", "convert", "evaluate", "probe", "adapters", "doctor", "schema"):
+    for name in ("analyze", "convert", "evaluate", "calibrate", "probe", "adapters", "doctor", "schema"):
         assert name in overview.stdout
         text = vidloom(name, "--help")
         assert text.returncode == 0
@@ -122,7 +122,7 @@ def test_without_a_command_the_overview_is_a_usage_error():
     assert "analyze" in result.stderr
 
 
-@pytest.mark.parametrize("name", "serve worker watch calibrate verify-model replay bench".split())
+@pytest.mark.parametrize("name", "serve worker watch verify-model replay bench".split())
 def test_reserved_commands_say_what_is_missing(name):
     result = vidloom(name, "x")
     assert result.returncode == 4

@@ -1,0 +1,166 @@
+"""`vidloom calibrate`: the curve that Platt's loss asks for, and no curve where the frames do not say."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import subprocess
+
+import numpy as np
+import pytest
+
+import vidloom as vl
+
+models = pytest.importorskip("clip_models")
+COMMAND = pathlib.Path(os.environ.get("VIDLOOM_COMMAND", pathlib.Path(__file__).resolve().parents[2] / "build/bin/vidloom"))
+LABELS = ["cat", "dog"]
+
+
+def calibrate(*arguments) -> subprocess.CompletedProcess:
+    if not COMMAND.exists():
+        pytest.skip(f"{COMMAND} is not built; set VIDLOOM_COMMAND")
+    return subprocess.run([COMMAND, "calibrate", *map(str, arguments)], capture_output=True, text=True, timeout=120)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return models.make_model(tmp_path_factory.mktemp("clip"), seed=9)
+
+
+@pytest.fixture
+def config(model, tmp_path) -> pathlib.Path:
+    # What hides cosines from users is no hindrance here.
+    brands = {
+        "adapter": "clip",
+        "model": str(model.folder),
+        "labels": LABELS,
+        "precision": "fp32",
+        "min_confidence": 0.9,
+        "top_k": 1,
+        "every": 1,
+    }
+    path = tmp_path / "analyses.json"
+    path.write_text(json.dumps({"version": 1, "analyses": {"visual": {}, "brands": brands}}))
+    return path
+
+
+def truth_of(path: pathlib.Path, images: list[dict], present: list[list[str]]) -> pathlib.Path:
+    categories = [{"id": i + 1, "name": label} for i, label in enumerate(LABELS)]
+    annotations = [
+        {"id": 10 * i + LABELS.index(label), "image_id": i, "category_id": LABELS.index(label) + 1}
+        for i, labels in enumerate(present)
+        for label in labels
+    ]
+    numbered = [image | {"id": i} for i, image in enumerate(images)]
+    path.write_text(json.dumps({"images": numbered, "annotations": annotations, "categories": categories}))
+    return path
+
+
+@pytest.fixture(scope="module")
+def looked(model, movie):
+    """Every other frame of the film: (pts, cosine of each label)."""
+    with vl.Analyzer({"clip": vl.clip(model.folder, labels=LABELS, precision="fp32", min_confidence=0)}) as analyzer:
+        results = [(frame.pts, {label.class_name: label.raw_score for label in frame["clip"].labels}) for frame in analyzer.analyze(movie)]
+    assert len(results) == 50
+    return results[::2]
+
+
+def labelled(looked, wrong: int) -> list[list[str]]:
+    """The upper half of the cosines has the label, save that some say the opposite."""
+    there: list[list[str]] = [[] for _ in looked]
+    for label in LABELS:
+        cosines = np.array([cosine[label] for _, cosine in looked])
+        has = cosines > np.median(cosines)
+        has[:: len(has) // wrong if wrong else len(has) + 1] ^= True
+        for i in np.flatnonzero(has if wrong else cosines > np.median(cosines)):
+            there[i].append(label)
+    return there
+
+
+def slope_of_loss(cosines, has, threshold, temperature) -> np.ndarray:
+    """The gradient of Platt's loss in a and b of 1 / (1 + exp(-(a z + b))), per sample; z is the standardised cosine."""
+    positives = has.sum()
+    wanted = np.where(has, (positives + 1) / (positives + 2), 1 / (len(has) - positives + 2))
+    error = 1 / (1 + np.exp(-(cosines - threshold) / temperature)) - wanted
+    z = (cosines - cosines.mean()) / cosines.std()
+    return np.array([(error * z).mean(), error.mean()])
+
+
+@pytest.mark.parametrize("wrong", [4, 0], ids=["some the other way", "separable"])
+def test_the_curve_has_the_least_loss(looked, model, movie, config, tmp_path, wrong):
+    there = labelled(looked, wrong)
+    truth = truth_of(tmp_path / "truth.json", [{"pts": pts} for pts, _ in looked], there)
+    out = tmp_path / "calibration.json"
+    done = calibrate(movie, "--truth", truth, "--config", config, "-o", out)
+    assert done.returncode == 0, done.stderr
+    made = json.loads(out.read_text())
+    assert made["version"] == 1 and list(made["labels"]) == LABELS and made["fitted"]["frames"] == 25
+    for label in LABELS:
+        has = np.array([label in labels for labels in there])
+        about = made["fitted"]["labels"][label]
+        assert (about["positives"], about["negatives"]) == (has.sum(), (~has).sum()) and min(has.sum(), (~has).sum()) > 5
+        curve = made["labels"][label]
+        assert np.isfinite([curve["threshold"], curve["temperature"]]).all() and curve["temperature"] > 0
+        assert abs(slope_of_loss(np.array([cosine[label] for _, cosine in looked]), has, **curve)).max() < 1e-4
+        row = next(line for line in done.stderr.splitlines() if line.startswith(label)).split()
+        assert row[1:3] == [str(has.sum()), str((~has).sum())]
+    # The adapter reads what was written, and twice the same is written.
+    with vl.Analyzer({"clip": vl.clip(model.folder, labels=LABELS, precision="fp32", min_confidence=0, calibration=out)}) as analyzer:
+        for label in analyzer.analyze_frame(next(iter(vl.open_source(movie))))["clip"].labels:
+            curve = made["labels"][label.class_name]
+            assert label.confidence == pytest.approx(
+                1 / (1 + np.exp(-(label.raw_score - curve["threshold"]) / curve["temperature"])), abs=1e-4
+            )
+    assert calibrate(movie, "--truth", truth, "--config", config, "-o", out).returncode == 5  # never over a file by mistake
+    again = calibrate(movie, "--truth", truth, "--config", config)
+    assert again.returncode == 0 and again.stdout == out.read_text()
+
+
+def test_a_folder_of_pictures_is_tied_by_their_names(config, tmp_path):
+    from PIL import Image
+
+    (tmp_path / "pictures").mkdir()
+    names = [f"shelf {i}.png" for i in range(8)]
+    for i, name in enumerate(names):
+        Image.fromarray(models.picture(64, 48, i)).save(tmp_path / "pictures" / name)
+    with vl.Analyzer({"clip": json.loads(config.read_text())["analyses"]["brands"] | {"min_confidence": 0, "top_k": 9}}) as analyzer:
+        seen = [
+            {label.class_name: label.raw_score for label in analyzer.analyze_frame(models.picture(64, 48, i))["clip"].labels}
+            for i in range(8)
+        ]
+    there = [[label for label in LABELS if scores[label] > np.median([other[label] for other in seen])] for scores in seen]
+    truth = truth_of(tmp_path / "truth.json", [{"file_name": name} for name in [*names, "gone.png"]], [*there, ["cat"]])
+    done = calibrate(tmp_path / "pictures", "--truth", truth, "--config", config)
+    assert done.returncode == 0, done.stderr
+    made = json.loads(done.stdout)
+    assert "truth images without a frame: 1 (gone.png)" in done.stderr
+    assert {label: about["positives"] for label, about in made["fitted"]["labels"].items()} == {"cat": 4, "dog": 4}
+
+
+def test_labels_that_the_frames_do_not_tell_are_named(looked, movie, config, tmp_path):
+    images = [{"pts": pts} for pts, _ in looked]
+    for there, words in (
+        ([["dog"] if i % 2 else [] for i in range(25)], "no frame with cat"),
+        ([["cat", "dog"] if i % 2 else ["dog"] for i in range(25)], "no frame without dog"),
+        (
+            [[label for label in LABELS if label not in labels] for labels in labelled(looked, 0)],
+            "cosines that are no higher where there is cat, dog",
+        ),
+    ):
+        done = calibrate(
+            movie, "--truth", truth_of(tmp_path / "truth.json", images, there), "--config", config, "-o", tmp_path / "out.json"
+        )
+        assert done.returncode == 2 and words in done.stderr and "Traceback" not in done.stderr, done.stderr
+        assert not (tmp_path / "out.json").exists()
+
+
+def test_a_wrong_command_line_says_what_is_missing(movie, config, tmp_path):
+    truth = truth_of(tmp_path / "truth.json", [{"pts": 0}], [["cat"]])
+    for arguments, words in (
+        (["--config", config], "--truth is missing"),
+        (["--truth", truth], "--config is missing"),
+        (["--truth", truth, "--config", config, "--analysis", "visual"], "there is brands"),
+    ):
+        done = calibrate(movie, *arguments)
+        assert done.returncode == 2 and words in done.stderr, done.stderr
