@@ -345,6 +345,33 @@ print(json.dumps({label.class_name: label.raw_score for label in outcome.labels}
     assert look() == first and len(list(kept.parent.glob("text-*"))) == 2
 
 
+def test_memory_stays_over_frames_of_mixed_sizes(model, python):
+    """VIDLOOM_TEST_CLIP_FRAMES=10000 for longer."""
+    frames = int(os.environ.get("VIDLOOM_TEST_CLIP_FRAMES", "2000"))
+    script = """
+import json, sys, numpy, vidloom as vl
+sizes = [(97, 131), (320, 240), (64, 64), (33, 200), (360, 203)]
+frames = [vl.Frame.from_array(numpy.full((height, width, 3), index * 40, numpy.uint8)) for index, (width, height) in enumerate(sizes)]
+def resident_kib():
+    with open("/proc/self/status") as status:
+        return next(int(line.split()[1]) for line in status if line.startswith("VmRSS"))
+samples = []
+with vl.Analyzer({"clip": vl.clip(sys.argv[1], labels=["cat", "dog"], precision="fp32", max_wait=0, embedding=True)}) as analyzer:
+    for _ in range(11):
+        for index in range(int(sys.argv[2]) // 10):
+            outcome = analyzer.analyze_frame(frames[index % 5])["clip"]
+            assert outcome.status == "ok" and len(outcome.embedding)
+        samples.append(resident_kib())
+print(json.dumps(samples))
+"""
+    done = python(script, str(model.folder), str(frames), timeout=240)
+    assert done.returncode == 0, done.stderr
+    resident = np.array(json.loads(done.stdout)[1:])  # the first part fills the caches
+    slope = np.polyfit(np.arange(len(resident)) * frames / 10_000, resident, 1)[0]
+    print(f"{slope:.0f} KiB a thousand frames: {resident}")
+    assert slope < 1024, (slope, resident)  # KiB a thousand frames
+
+
 # ── models that cannot be read ──────────────────────────────────────────────────────────────────────────────────────
 
 
