@@ -336,7 +336,7 @@ class Clip final : public DetectionAdapter {
   /// reference picture is brought to the sentences' scale: by what the best sentence of a label reaches on its own references.
   void read_references() {
     references_.assign(options_.labels.size(), {});
-    double anchor = 30 / scale_;  // a cosine at which the models of this family agree: a logit of 30
+    double anchor = std::min(1.0, 30 / scale_);  // a cosine at which trained models agree: a logit of 30
     for (const auto& [label, path] : options_.references) {
       const auto at = std::ranges::find(options_.labels, label);
       const auto index = static_cast<std::size_t>(at - options_.labels.begin());

@@ -2,6 +2,7 @@
 #include <adapters/torch/clip_model.hpp>
 
 #include <vidloom/core/error.hpp>
+#include <vidloom/core/log.hpp>
 #include <vidloom/tensors.hpp>
 
 #include <ATen/ATen.h>
@@ -9,6 +10,7 @@
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <ATen/native/quantized/PackedParams.h>
 #include <c10/core/InferenceMode.h>
+#include <c10/util/Exception.h>
 
 #include <cstring>
 #include <utility>
@@ -25,6 +27,12 @@ at::Tensor stored(const ClipWeights& weights, const std::string& name, std::init
   std::memcpy(made.data_ptr<float>(), numbers.data(), numbers.size() * sizeof(float));
   return made;
 }
+
+/// torch's warnings go where the library's messages go, and not to stderr.
+class Warnings final : public c10::WarningHandler {
+ public:
+  void process(const c10::Warning& warning) override { log(LogLevel::debug, "clip", "torch: " + std::string(warning.msg())); }
+};
 
 /// Which numbers to go where.
 struct Place {
@@ -197,6 +205,8 @@ class AtenImageTower final : public ImageTower, public std::enable_shared_from_t
 }  // namespace
 
 std::shared_ptr<const ImageTower> make_aten_image_tower(const ClipFiles& files, const ClipWeights& weights, Device device, Precision precision) {
+  Warnings warnings;
+  const c10::WarningUtils::WarningHandlerGuard taken(&warnings);
   try {
     return std::make_shared<const AtenImageTower>(files, weights, device, precision);
   } catch (const c10::Error& error) {
