@@ -185,17 +185,63 @@ def test_a_full_disk_exits_5_and_what_is_written_can_be_played(tmp_path, ending)
         subprocess.run(["umount", disk], check=True)
 
 
+class Middle(vl.DetectionAdapter):
+    def info(self):
+        return vl.AdapterInfo(max_batch=4)
+
+    def detect(self, items, ctx):
+        return [vl.Detections(xyxy=[[100, 60, 220, 180]], class_name=["thing"], confidence=[0.5]) for _ in items]
+
+
+@pytest.fixture(scope="module")
+def middle() -> str:
+    vl.register_adapter("middle", Middle)
+    return "middle"
+
+
 def pictures(path: object) -> list[np.ndarray]:
     return [frame.image("rgb").numpy().astype(int) for frame in vl.open_source(str(path))]
 
 
-def test_snapshots_and_crops(film, tmp_path):
-    frame = next(iter(vl.open_source(film)))
+def test_styles_hiding_and_sinks_of_ones_own(film, middle, tmp_path):
+    plain, drawn, hidden = tmp_path / "plain.mp4", tmp_path / "drawn.mp4", tmp_path / "hidden.mp4"
+    red = {"object": {"labels": False, "colour": (255, 0, 0), "line": 3}}
+
+    class Count(vl.Sink):
+        frames = 0
+
+        def info(self):
+            return vl.SinkInfo(every_frame=True, pixels=True)
+
+        def write(self, result):
+            self.frames += 1
+            if self.frames == 1:
+                self.first = result.frame.image("rgb").numpy().astype(int)
+
+    count = Count()
+    bare = {"object": {"boxes": False, "labels": False}}
+    outputs = [vl.video(plain), vl.annotate(hidden, pixelate="thing", kinds=bare), vl.annotate(count, kinds=red)]
+    vl.analyze(film, middle, max_frames=20, annotate=vl.annotate(drawn, kinds=red), sinks=outputs).run()
+    assert count.frames == 20
+    assert np.abs(count.first[61, 110:210] - [255, 0, 0]).mean() < 12
+    for before, with_box, without in zip(pictures(plain), pictures(drawn), pictures(hidden), strict=True):
+        assert np.abs(with_box[61, 110:210] - [255, 0, 0]).mean() < 40
+        assert np.abs(with_box[:40] - before[:40]).mean() < 4
+        assert np.abs(without[70:170, 110:210] - before[70:170, 110:210]).mean() > 12  # three times what encoding changes
+        assert np.abs(without[:40] - before[:40]).mean() < 4
+
+
+def test_snapshots_and_crops(film, middle, tmp_path):
+    result = next(iter(vl.analyze(film, middle, max_frames=1, keep_frames=True)))
+    frame, thing = result.frame, result["middle"].detections[0]
     frame.save(tmp_path / "whole.png")
+    frame.save_crop(thing, str(tmp_path / "thing.png"))
     frame.save_crop((0, 0, 10.5, 5), tmp_path / "corner.png")
+    vl.annotated(frame, result).save(tmp_path / "drawn.png")
     rgb = frame.image("rgb").numpy()
-    (whole,), (corner,) = (pictures(tmp_path / name) for name in ("whole.png", "corner.png"))
-    assert (whole == rgb).all() and (corner == rgb[:5, :11]).all()
+    (whole,), (crop,), (corner,), (drawn,) = (pictures(tmp_path / name) for name in ("whole.png", "thing.png", "corner.png", "drawn.png"))
+    assert (whole == rgb).all() and (crop == rgb[60:180, 100:220]).all() and (corner == rgb[:5, :11]).all()
+    assert np.abs(drawn - rgb)[60, 110:210].mean() > 10
     with pytest.raises(vl.ConfigError, match="nothing"):
         frame.save_crop((500, 0, 600, 10), tmp_path / "no.png")
     with pytest.raises(vl.ConfigError, match="png"):
@@ -204,7 +250,7 @@ def test_snapshots_and_crops(film, tmp_path):
         frame.save_crop("thing", tmp_path / "no.png")
     with pytest.raises(vl.OutputError):
         frame.save(tmp_path / "no" / "no.png")
-    assert len(os.listdir(tmp_path)) == 2
+    assert len(os.listdir(tmp_path)) == 4
 
 
 def test_bad_options_name_field_and_fix(tmp_path):
