@@ -122,9 +122,10 @@ void Canvas::polygon(std::span<const float> points, float thickness, Rgb colour)
   Coverage mask{{part.width(), part.height()}, std::vector<std::uint8_t>(static_cast<std::size_t>(part.width()) * static_cast<std::size_t>(part.height()))};
   for (std::size_t i = 0; i < count; ++i) {
     const std::size_t next = (i + 1) % count;
-    const float x1 = points[2 * i], y1 = points[2 * i + 1], dx = points[2 * next] - x1, dy = points[2 * next + 1] - y1;
+    const float x1 = points[2 * i], y1 = points[2 * i + 1], x2 = points[2 * next], y2 = points[2 * next + 1], dx = x2 - x1, dy = y2 - y1;
     const float squared = dx * dx + dy * dy;
-    const Area near = covering({std::min(x1, x1 + dx) - reach, std::min(y1, y1 + dy) - reach, std::max(x1, x1 + dx) + reach, std::max(y1, y1 + dy) + reach});
+    // From the corners themselves, for x1 + dx may round to beyond x2, and out of the mask.
+    const Area near = covering({std::min(x1, x2) - reach, std::min(y1, y2) - reach, std::max(x1, x2) + reach, std::max(y1, y2) + reach});
     for (int y = near.top; y < near.bottom; ++y) {
       for (int x = near.left; x < near.right; ++x) {
         const float px = static_cast<float>(x) + 0.5F - x1, py = static_cast<float>(y) + 0.5F - y1;
