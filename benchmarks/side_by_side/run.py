@@ -53,7 +53,7 @@ class Tools:
     vidloom_python: pathlib.Path  # with the package vidloom
     stubs: pathlib.Path
     root: pathlib.Path  # the folder that holds the package side_by_side
-    towers: pathlib.Path  # CLIP's towers alone; built where there is torch
+    towers: pathlib.Path | None = None  # CLIP's towers alone; built where there is torch
 
 
 class Bench:
