@@ -1,6 +1,7 @@
 // The sink that draws: which results stand on which picture.
 #include <core/builtin.hpp>
 #include <render/annotator.hpp>
+#include <shared_sink.hpp>
 
 #include <vidloom/core/error.hpp>
 
@@ -45,20 +46,6 @@ std::vector<std::string> names_in(const Value& list) {
 Annotator::Layer layer_of(const std::string& kind, const std::optional<Detections>& found, const Analysis& analysis) {
   return {kind, found ? &*found : nullptr, analysis.number, analysis.knows_private};
 }
-
-/// Named by its file: what is no option of the drawing is one of the video.
-class AnnotatedVideo final : public Sink {
- public:
-  explicit AnnotatedVideo(std::shared_ptr<Sink> sink) : sink_(std::move(sink)) {}
-  SinkInfo info() const override { return sink_->info(); }
-  void open(StreamId stream, const SourceInfo& source) override { sink_->open(stream, source); }
-  void write(const FrameResult& result) override { sink_->write(result); }
-  void event(StreamId stream, const StreamEvent& event) override { sink_->event(stream, event); }
-  void close(StreamId stream) noexcept override { sink_->close(stream); }
-
- private:
-  std::shared_ptr<Sink> sink_;
-};
 
 class AnnotateSink final : public Sink {
  public:
@@ -166,7 +153,7 @@ std::unique_ptr<Sink> make_annotate_sink(const Value& options) {
   const std::string& uri = options["uri"].as_string();
   const std::size_t colon = uri.find(':');
   if (colon == std::string::npos || colon + 1 == uri.size()) throw Error(Code::config, "sink annotate names no file; use annotate:out.mp4");
-  return std::make_unique<AnnotatedVideo>(annotate(make_sink("video" + uri.substr(colon), rest), drawing));
+  return std::make_unique<SharedSink>(annotate(make_sink("video" + uri.substr(colon), rest), drawing));
 }
 
 Frame annotated(const Frame& frame, const FrameResult& result, const AnnotateOptions& options) {
