@@ -88,6 +88,7 @@ void bind_sinks(py::module_& module) {
         return NativeSink{jsonl(path, {.overwrite = overwrite, .append = append})};
       },
       py::arg("path"), py::arg("overwrite") = false, py::arg("append") = false);
+  module.def("plays_in_browsers", [](const std::string& uri) { return unlocked([&] { return plays_in_browsers(uri); }); }, py::arg("uri"));
   module.def(
       "make_sink",
       [](const std::string& uri, const py::dict& options) {

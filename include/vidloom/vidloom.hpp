@@ -35,10 +35,12 @@
 #include <vidloom/adapters/visual.hpp>
 #include <vidloom/execution/local.hpp>
 #include <vidloom/render/annotate.hpp>
+#include <vidloom/render/contact_sheet.hpp>
 #include <vidloom/sinks/jsonl.hpp>
 #include <vidloom/sinks/lines.hpp>
 #include <vidloom/sinks/null.hpp>
 #include <vidloom/sinks/picture.hpp>
+#include <vidloom/sinks/report.hpp>
 #include <vidloom/sinks/video.hpp>
 
 // The one who runs it, and the names.

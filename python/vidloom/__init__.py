@@ -15,7 +15,7 @@ from . import _vidloom
 from ._adapters import AdapterInfo, DetectionAdapter, Item, adapter, adapters, register_adapter
 from ._analyzer import Analyzer, Engine
 from ._run import Run, Summary, analyze
-from ._sinks import Sink, SinkInfo, annotate, annotated, register_sink, video
+from ._sinks import Sink, SinkInfo, annotate, annotated, contact_sheet, register_sink, report, video
 from ._sources import Source, SourceContext, StreamInfo, open_source, probe, register_source
 from ._specs import (
     Spec,
@@ -106,6 +106,7 @@ __all__ = [
     "clip",
     "cloud",
     "cloud_vision",
+    "contact_sheet",
     "doctor",
     "faces",
     "failover",
@@ -121,6 +122,7 @@ __all__ = [
     "register_adapter",
     "register_sink",
     "register_source",
+    "report",
     "text",
     "video",
     "visual",

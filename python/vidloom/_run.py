@@ -12,6 +12,7 @@ from typing import Any
 from . import _log, _vidloom
 from ._sinks import annotate as annotated_video
 from ._sinks import native_sinks
+from ._sinks import report as report_page
 from ._sources import native_source
 from ._specs import Detect, chosen_specs
 from ._vidloom import FrameResult, SourceInfo
@@ -177,12 +178,37 @@ def names_of(only: Iterable[str] | None) -> list[str] | None:
     return names
 
 
-def _refuse_own_source(source: Any, annotate: str | os.PathLike[str]) -> None:
+def _refuse_own_source(name: str, source: Any, output: str | os.PathLike[str]) -> None:
     """An overwritten source would be gone before it is read."""
-    if not isinstance(source, (str, os.PathLike)) or not os.path.exists(source) or not os.path.exists(annotate):
+    if not isinstance(source, (str, os.PathLike)) or not os.path.exists(source) or not os.path.exists(output):
         return
-    if os.path.samefile(source, annotate):
-        raise ConfigError(f"annotate={os.fspath(annotate)!r} would write over its own source; choose another name")
+    if os.path.samefile(source, output):
+        raise ConfigError(f"{name}={os.fspath(output)!r} would write over its own source; choose another name")
+
+
+def _film_of(source: Any, annotate: Any) -> dict[str, Any]:
+    """What a page plays: the film that the run makes anyway, else a source that browsers play as it is; empty: one of its own."""
+    if isinstance(annotate, (str, os.PathLike)) and not os.fspath(annotate).endswith(".ts"):
+        return {"video": annotate}
+    if isinstance(source, (str, os.PathLike)) and _vidloom.plays_in_browsers(os.fsencode(source)):
+        return {"plays_source": True}
+    return {}
+
+
+class _Claimed:
+    """Names taken for a run. An empty file of one that never began would refuse the next."""
+
+    def __init__(self) -> None:
+        self._fresh: list[str | os.PathLike[str]] = []
+
+    def add(self, path: str | os.PathLike[str]) -> None:
+        if path != "-" and not os.path.lexists(path):
+            self._fresh.append(path)
+
+    def give_back(self) -> None:
+        for path in self._fresh:
+            if os.path.exists(path) and os.path.getsize(path) == 0:
+                os.unlink(path)
 
 
 def start_run(
@@ -208,8 +234,6 @@ def start_run(
     owned: _vidloom.Analyzer | None = None,
 ) -> Run:
     """What ``analyze`` and ``Analyzer.analyze`` have in common."""
-    if report is not None:
-        raise NotBuiltError(f"report={os.fspath(report)!r} is not in this version; use jsonl=, and draw the results yourself")
     if mode not in MODES:
         raise ConfigError(f"mode is {mode!r}; use 'auto', 'live' or 'complete'")
     if mode == "live":
@@ -220,18 +244,25 @@ def start_run(
     native = native_source(source, rate)
     outputs = native_sinks(sinks)
     path = None if jsonl is None else os.fspath(jsonl)
-    video: str | os.PathLike[str] | None = None
-    fresh_video = False
-    fresh = path is not None and path != "-" and not os.path.lexists(path)
+    claimed = _Claimed()
     try:
         if path is not None:
+            claimed.add(path)
             outputs.append(_vidloom.jsonl(os.fsencode(path), overwrite=overwrite))
         if isinstance(annotate, (str, os.PathLike)):
-            _refuse_own_source(source, annotate)
-            video, fresh_video = annotate, not os.path.lexists(annotate)
+            _refuse_own_source("annotate", source, annotate)
+            claimed.add(annotate)
             outputs.append(annotated_video(annotate, overwrite=overwrite))
         elif annotate is not None:
             outputs += native_sinks([annotate])
+        if isinstance(report, (str, os.PathLike)):
+            _refuse_own_source("report", source, report)
+            film = _film_of(source, annotate)
+            if not film:
+                claimed.add(os.path.splitext(os.fspath(report))[0] + ".mp4")
+            outputs.append(report_page(report, overwrite=overwrite, **film))
+        elif report is not None:
+            outputs += native_sinks([report])
         started = analyzer.start(
             native,
             stream=stream,
@@ -245,10 +276,7 @@ def start_run(
             sinks=outputs,
         )
     except BaseException:
-        if path is not None and fresh and os.path.exists(path) and os.path.getsize(path) == 0:
-            os.unlink(path)  # an empty file of a run that never began would refuse the next one
-        if video is not None and fresh_video and os.path.exists(video) and os.path.getsize(video) == 0:
-            os.unlink(video)
+        claimed.give_back()
         raise
     finally:
         _log.drain()
@@ -284,7 +312,8 @@ def analyze(
     source: path, URI, ``Source``, or an iterable of uint8 pictures (``rate`` of them a second) or Frames.
     detect: an adapter's name, a spec such as ``vl.people(every=1)``, a list of them, or a dict name -> spec.
     every, tolerance, start, end: seconds of media time. jsonl: a path, or '-' for standard output. annotate: a .mp4, .mov or .ts file
-    that gets every picture with what was found drawn on it, or a sink such as ``vl.annotate("out.mp4", pixelate=["person"])``.
+    that gets every picture with what was found drawn on it, or a sink such as ``vl.annotate("out.mp4", pixelate=["person"])``. report: an
+    HTML page with video, timelines, top moments and failures, or a sink such as ``vl.report("out.html", title="The street")``.
 
     >>> for frame in analyze("street.mp4", "people", every=0.5):
     ...     print(frame.media_time, len(frame["people"]))

@@ -78,16 +78,65 @@ def video(
     return _vidloom.make_sink(b"video:" + os.fsencode(path), options)
 
 
-def _style(blur: Any, pixelate: Any, scale: float, font: str, kinds: Mapping[str, Any] | None) -> dict[str, Any]:
-    def names(field: str, value: Any) -> list[str]:
-        found = [value] if isinstance(value, str) else list(value)
-        if not all(isinstance(name, str) for name in found):
-            raise ConfigError(f"{field} is {value!r}; use names of classes, or '*' for all")
-        return found
+def report(
+    path: str | os.PathLike[str],
+    *,
+    video: str | os.PathLike[str] | None = None,
+    plays_source: bool = False,
+    title: str = "",
+    moments: int = 24,
+    blur: str | Iterable[str] = (),
+    pixelate: str | Iterable[str] = (),
+    overwrite: bool = False,
+) -> NativeSink:
+    """A sink that writes one HTML page: a video, a timeline per class, pictures of the best moments, and all that failed.
 
+    video: a film of the same pictures that the page plays, such as the annotated one of the same run; None: one of its own, out.mp4 for
+    out.html. plays_source: the analysed file itself is played. moments: pictures kept of a stream, 1 to 200. blur, pixelate: classes that
+    must not be seen, in its film and its pictures. Raises OutputError where a file exists and overwrite is not set.
+
+    >>> vl.analyze("street.mp4", "people", report=vl.report("out.html", title="The street")).run()
+    """
+    options: dict[str, Any] = {"overwrite": overwrite, "plays_source": plays_source, "title": title, "moments": moments}
+    if video is not None:
+        options["video"] = os.fspath(video)
+    options |= {"blur": _names("blur", blur), "pixelate": _names("pixelate", pixelate)}
+    return _vidloom.make_sink(b"report:" + os.fsencode(path), options)
+
+
+def contact_sheet(
+    path: str | os.PathLike[str],
+    *,
+    columns: int = 4,
+    cells: int = 12,
+    width: int = 320,
+    blur: str | Iterable[str] = (),
+    pixelate: str | Iterable[str] = (),
+    overwrite: bool = False,
+) -> NativeSink:
+    """A sink that writes one PNG with the best moments in a grid, what was found drawn on them.
+
+    cells: at most so many pictures; width: of each, in pixels. blur, pixelate: classes that must not be seen. Raises OutputError where the
+    file exists and overwrite is not set.
+
+    >>> vl.analyze("street.mp4", "people", sinks=[vl.contact_sheet("out.png")]).run()
+    """
+    options: dict[str, Any] = {"overwrite": overwrite, "columns": columns, "cells": cells, "width": width}
+    options |= {"blur": _names("blur", blur), "pixelate": _names("pixelate", pixelate)}
+    return _vidloom.make_sink(b"sheet:" + os.fsencode(path), options)
+
+
+def _names(field: str, value: Any) -> list[str]:
+    found = [value] if isinstance(value, str) else list(value)
+    if not all(isinstance(name, str) for name in found):
+        raise ConfigError(f"{field} is {value!r}; use names of classes, or '*' for all")
+    return found
+
+
+def _style(blur: Any, pixelate: Any, scale: float, font: str, kinds: Mapping[str, Any] | None) -> dict[str, Any]:
     return {
-        "blur": names("blur", blur),
-        "pixelate": names("pixelate", pixelate),
+        "blur": _names("blur", blur),
+        "pixelate": _names("pixelate", pixelate),
         "scale": float(scale),
         "font": font,
         "kinds": {kind: dict(style) for kind, style in (kinds or {}).items()},

@@ -47,8 +47,8 @@ constexpr Flag flags[] = {
     {"--annotate", "FILE", "write the video with what was found drawn on it: .mp4, .mov or .ts"},
     {"--blur", "CLASS[,CLASS]", "make these classes unrecognisable in that video; * for all", 0, true},
     {"--pixelate", "CLASS[,CLASS]", "the same with coarse blocks", 0, true},
-    {"--report", "FILE", "write an HTML report"},
-    {"--sink", "URI", "another output: jsonl:FILE, lines, null, or a registered one", 0, true},
+    {"--report", "FILE", "write a page of what was found: video, timelines, top moments, failures (.html)"},
+    {"--sink", "URI", "another output: jsonl:FILE, video:FILE, sheet:FILE.png, lines, null, or a registered one", 0, true},
     {"--overwrite", "", "replace existing outputs, which are refused otherwise", 'y'},
     {"--append", "", "go on at the end of an existing --jsonl file"},
     {"--name", "NAME", "of the stream; one per source", 0, true},
@@ -65,7 +65,7 @@ Several sources are several streams, analysed side by side.
 
   vidloom analyze street.mp4 --detect people
   vidloom analyze street.mp4 --detect people,motion,visual --every 0.5 --jsonl out.jsonl
-  vidloom analyze street.mp4 --detect people --annotate out.mp4
+  vidloom analyze street.mp4 --detect people --annotate out.mp4 --report out.html --sink sheet:out.png
   vidloom analyze gate.mp4 yard.mp4 --config analyses.json --set people.min_confidence=0.8 --jsonl - | jq .media_time
 
 exit: 0 all answered, 1 some answers failed, 2 usage, 3 no picture, 4 set-up, 5 output, 130 and 143 interrupted

@@ -79,12 +79,11 @@ function(vidloom_add_component name)
   set(VIDLOOM_COMPONENTS ${VIDLOOM_COMPONENTS} ${name} PARENT_SCOPE)
 endfunction()
 
-# The text of the kernel, which is compiled at run time, as a C++ string.
-function(vidloom_embed_kernel target source)
+# A file of another language - a kernel that is compiled at run time, a page's style and script - as a C++ string: <output>.inc.
+function(vidloom_embed_text target source output)
   set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${source})
   file(READ ${source} text)
-  get_filename_component(name ${source} NAME_WE)
-  file(CONFIGURE OUTPUT ${PROJECT_BINARY_DIR}/generated/${name}_text.inc CONTENT "R\"cuda(@text@)cuda\"" @ONLY)
+  file(CONFIGURE OUTPUT ${PROJECT_BINARY_DIR}/generated/${output}.inc CONTENT "R\"embedded(@text@)embedded\"" @ONLY)
   target_include_directories(${target} PRIVATE ${PROJECT_BINARY_DIR}/generated)
 endfunction()
 

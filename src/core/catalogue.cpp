@@ -152,7 +152,7 @@ constexpr std::array<Reserved, 3> reserved_schemes{{
 }};
 constexpr std::array<Reserved, 2> reserved_sinks{{
     {" hls rtmp rtmps srt rtsp rtp udp tcp whip webhook http https queue ", "live sinks"},
-    {" report mp4 file ", "report sinks"},
+    {" mp4 file ", "files by these names"},
 }};
 
 std::string_view missing_for(std::string_view name, std::span<const Reserved> table) {

@@ -48,6 +48,8 @@ class VIDLOOM_API PictureEncoder {
   virtual ~PictureEncoder();
   /// \return a whole PNG file. Throws Error(output).
   virtual std::vector<std::byte> png(const PlaneView& rgb8) const = 0;
+  /// \return a whole JPEG file without subsampled chroma. \param coarseness  FFmpeg's scale: 2 (best) to 31. Throws Error(output).
+  virtual std::vector<std::byte> jpeg(const PlaneView& rgb8, int coarseness) const = 0;
 };
 
 /// Writes words. One implementation, brought by the pango component. Thread-safe.

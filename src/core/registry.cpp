@@ -152,7 +152,7 @@ std::pair<AdapterDescription, Value> checked(const AdapterSpec& spec, std::strin
 std::string needed_for(std::string_view adapter) { return "adapter " + in_quotes(adapter); }
 
 constexpr std::string_view own_schemes[] = {"file", "lavfi", "test"};
-constexpr std::string_view own_sinks[] = {"annotate", "jsonl", "lines", "null", "video"};
+constexpr std::string_view own_sinks[] = {"annotate", "jsonl", "lines", "null", "report", "sheet", "video"};
 
 template <class Map, class Names>
 std::vector<std::string> with_own(const Map& registered, const Names& own) {
@@ -385,6 +385,10 @@ std::unique_ptr<Sink> make_sink(const std::string& uri, const Value& options) {
     factory = make_null_sink;
   } else if (name == "annotate") {
     factory = make_annotate_sink;
+  } else if (name == "report") {
+    factory = make_report_sink;
+  } else if (name == "sheet") {
+    factory = make_sheet_sink;
   } else if (name == "video") {
     factory = make_video_sink;
   } else {

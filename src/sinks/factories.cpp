@@ -3,6 +3,7 @@
 #include <vidloom/sinks/jsonl.hpp>
 #include <vidloom/sinks/lines.hpp>
 #include <vidloom/sinks/null.hpp>
+#include <vidloom/sinks/report.hpp>
 #include <vidloom/sinks/video.hpp>
 
 #include <core/builtin.hpp>
@@ -83,6 +84,30 @@ std::unique_ptr<Sink> make_video_sink(const Value& options) {
                                    "preset (texts) and quality (0 to 51)");
   }
   return std::make_unique<SharedSink>(video(path, video_options));
+}
+
+std::unique_ptr<Sink> make_report_sink(const Value& options) {
+  const std::string path = after_colon(options);
+  if (path.empty()) throw Error(Code::config, "sink report names no file; use report:out.html");
+  ReportOptions page;
+  const auto names = [](const Value& list) {
+    std::vector<std::string> found;
+    for (const Value& name : list.as_array()) found.push_back(name.as_string());
+    return found;
+  };
+  for (const auto& [name, value] : options.as_object()) {
+    if (name == "uri") continue;
+    if (name == "overwrite" && value.is_bool()) page.overwrite = value.as_bool();
+    else if (name == "plays_source" && value.is_bool()) page.plays_source = value.as_bool();
+    else if (name == "title" && value.is_string()) page.title = value.as_string();
+    else if (name == "video" && value.is_string()) page.video = value.as_string();
+    else if (name == "moments" && value.is_integer()) page.moments = static_cast<int>(std::clamp<std::int64_t>(value.as_integer(), -1, 100'000));
+    else if (name == "blur" && value.is_array()) page.blur = names(value);
+    else if (name == "pixelate" && value.is_array()) page.pixelate = names(value);
+    else throw Error(Code::config, "option " + name + " of sink report is " + value.dump() + "; there are overwrite and plays_source (true, false), title and "
+                                   "video (texts), moments (1 to 200), blur and pixelate (lists of class names)");
+  }
+  return std::make_unique<SharedSink>(report(path, page));
 }
 
 }  // namespace v0

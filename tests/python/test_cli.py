@@ -186,7 +186,6 @@ def test_usage_errors_exit_2_name_the_fix_and_leave_nothing(tmp_path, arguments,
     "arguments",
     [
         ["--detect", "visual", "--mode", "live"],
-        ["--detect", "visual", "--report", "a.html"],
         ["--detect", "visual", "--sink", "hls:out/live"],
         ["--detect", "visual", "--where", "lan:gpu1:8700"],
         ["--detect", "visual", "--where", "cloud"],

@@ -1,6 +1,6 @@
 #include <core/component.hpp>
 #include <imaging/ffmpeg/converter.hpp>
-#include <sinks/ffmpeg/png.hpp>
+#include <sinks/ffmpeg/picture_encoder.hpp>
 #include <sinks/ffmpeg/sinks.hpp>
 #include <sources/ffmpeg/sources.hpp>
 #include <support/ffmpeg/av.hpp>

@@ -1,5 +1,5 @@
 #pragma once
-/// The one PictureEncoder: PNG by FFmpeg's encoder.
+/// The one PictureEncoder: PNG and JPEG by FFmpeg's encoders.
 
 #include <core/component.hpp>
 
