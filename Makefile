@@ -5,7 +5,7 @@ SHELL := bash
 export PYTHON ?= python3
 
 help:
-	@echo "make demo    analyse a real street with the built command          (first time: minutes; later: seconds)"
+	@echo "make demo    five things on real films, failures among them             (first time: minutes; later: two)"
 	@echo "make test    everything: C++, Python, sanitizers, consumers, headers"
 	@echo "make build   libraries and command into build/, the package into .venv"
 	@echo "make setup   what a build needs: Debian packages, .venv, the demo's film"

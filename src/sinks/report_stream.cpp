@@ -140,7 +140,7 @@ ReportMomentPtr ReportStream::moment_of(const FrameResult& result) {
   moment->length = result.info.duration;
   moment->sequence = result.info.sequence;
   moment->epoch = result.info.epoch;
-  moment->words = words_of(result);
+  moment->words = redact(words_of(result));
   for (const auto& [name, outcome] : result.outcomes) {
     if (!outcome.answered()) continue;
     const Detections& found = outcome.detections();

@@ -53,6 +53,17 @@ TEST_CASE("JSON lines keep the contract, and each stream's records are whole onc
   CHECK(contracts::check_sink(make, options) == Findings{});
 }
 
+TEST_CASE("a report and a contact sheet keep the contract") {
+  test::Folder folder;
+  int files = 0;
+  const auto name = [&](const std::string& ending) { return folder / ("out" + std::to_string(files++) + ending); };
+  CHECK(contracts::check_sink([&] { return report(name(".html")); }) == Findings{});
+  CHECK(contracts::check_sink([&] { return report(name(".html"), {.plays_source = true}); }) == Findings{});
+  CHECK(contracts::check_sink([&] { return contact_sheet(name(".png")); }) == Findings{});
+  CHECK(folder.read("out0.html").ends_with("</html>\n"));
+  CHECK(std::filesystem::file_size(folder / "out0-second.mp4") > 1000);
+}
+
 TEST_CASE("a sink that throws, and one that loses results, are told") {
   struct Throwing final : Sink {
     void write(const FrameResult& result) override {
