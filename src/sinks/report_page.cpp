@@ -223,10 +223,9 @@ void Section::timelines() {
   }
   put("<div class=\"rows\">\n");
   for (const std::size_t row : order_) timeline(row);
-  const Nanos begin = stream_.film_begins_at_first && !moments_.empty() ? moments_.front()->media_time - moments_.front()->film_time : stream_.film_start;
   put("<div></div><div class=\"axis\" aria-hidden=\"true\">");
   for (int i = 0; i <= 4; ++i) {
-    const std::string text = clock_text(begin + from_ + (to_ - from_) * i / 4);
+    const std::string text = clock_text(stream_.begin() + from_ + (to_ - from_) * i / 4);
     put("<span>{}</span>", text.substr(0, to_ - from_ > std::chrono::seconds(20) ? text.size() - 4 : text.size() - 2));
   }
   put("</div>\n</div>\n");
@@ -331,7 +330,7 @@ Value Section::data() {
                           .set("w", moment->words)
                           .set("b", std::move(marks)));
   }
-  return Value::object().set("from", seconds(from_)).set("to", seconds(to_)).set("moments", std::move(moments));
+  return Value::object().set("begin", seconds(stream_.begin())).set("from", seconds(from_)).set("to", seconds(to_)).set("moments", std::move(moments));
 }
 
 void Section::write(bool alone) {

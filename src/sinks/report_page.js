@@ -40,8 +40,9 @@ class Player {
     const show = () => {
       if (Number.isFinite(video.duration)) seek.max = String(video.duration);
       if (document.activeElement !== seek) seek.value = String(video.currentTime);
-      const minutes = Math.floor(video.currentTime / 60);
-      clock.textContent = `${minutes}:${(video.currentTime - 60 * minutes).toFixed(1).padStart(4, '0')}`;
+      const time = Math.max(0, video.currentTime - this.zero + this.data.begin);  // as the records count it
+      const minutes = Math.floor(time / 60);
+      clock.textContent = `${minutes}:${(Math.floor(10 * (time - 60 * minutes)) / 10).toFixed(1).padStart(4, '0')}`;
       seek.setAttribute('aria-valuetext', clock.textContent);
     };
     for (const name of ['loadedmetadata', 'timeupdate', 'seeked']) video.addEventListener(name, show);

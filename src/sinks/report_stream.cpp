@@ -96,8 +96,12 @@ ReportStream::ReportStream(const SourceInfo& about, Options options)
 /// Where a picture stands in the film: timelines that begin anew follow on, as in the video sink.
 Nanos ReportStream::placed(const FrameInfo& info) {
   const Nanos time = info.time.media_time;
-  if (frames_seen == 0) offset_ = film_begins_at_first ? -time : -film_start;
-  else if (info.epoch != epoch_) offset_ = film_end_ - time;
+  if (frames_seen == 0) {
+    begin_ = film_begins_at_first ? time : film_start;
+    offset_ = -begin_;
+    epoch_ = info.epoch;
+  }
+  if (info.epoch != epoch_) offset_ = film_end_ - time;
   epoch_ = info.epoch;
   return std::max(time + offset_, Nanos{0});
 }
@@ -141,6 +145,9 @@ ReportMomentPtr ReportStream::moment_of(const FrameResult& result) {
   moment->sequence = result.info.sequence;
   moment->epoch = result.info.epoch;
   moment->words = redact(words_of(result));
+  if (result.info.health != Health::ok) {
+    moment->words = fmt::format("damaged ({}){}{}", to_string(result.info.health), moment->words.empty() ? "" : " \u00b7 ", moment->words);
+  }
   for (const auto& [name, outcome] : result.outcomes) {
     if (!outcome.answered()) continue;
     const Detections& found = outcome.detections();

@@ -101,6 +101,8 @@ class ReportStream {
 
   Nanos bin_width() const noexcept { return bin_width_; }
   Nanos film_end() const noexcept { return film_end_; }
+  /// Media time at the film's beginning.
+  Nanos begin() const noexcept { return begin_; }
 
  private:
   Nanos placed(const FrameInfo& info);
@@ -118,7 +120,7 @@ class ReportStream {
   std::set<std::string> private_;  ///< analyses that know a hidden class
   std::map<std::pair<std::string, std::string>, std::size_t> row_numbers_;
   Nanos bin_width_ = std::chrono::milliseconds(10);
-  Nanos film_end_{}, now_{};
+  Nanos film_end_{}, now_{}, begin_{};
   std::uint32_t epoch_ = 0;
   Nanos offset_{};  ///< media_time + offset_ is film time
   std::weak_ptr<ReportMoment> last_;

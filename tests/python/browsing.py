@@ -53,6 +53,11 @@ class Browser:
     def eval(self, code: str, argument: Any = None) -> Any:
         return self.do("eval", code=code, **{"with": argument})
 
+    def check(self, name: str) -> Any:
+        """What the function in tests/support/browser/NAME.js finds wrong."""
+        code = (BROWSER / f"{name}.js").read_text(encoding="utf-8")
+        return self.eval(code[code.index("() =>") :].strip())
+
     def picture(self, path: pathlib.Path, selector: str) -> np.ndarray:
         self.do("shot", selector=selector, path=str(path))
         (frame,) = list(vl.open_source(str(path)))
@@ -73,19 +78,15 @@ def barcode(grey: np.ndarray) -> int:
     height, width = grey.shape
     bottom = height
     side = min(height // 8, width // 16)
-    found = [number for cell in range(side, 1, -1) if (number := _read(grey[bottom - 8 * cell : bottom, : 16 * cell], cell)) is not None]
+    found = [number for cell in range(side, 3, -1) if (number := _read(grey[bottom - 8 * cell : bottom, : 16 * cell], cell)) is not None]
     assert found, "no barcode can be read"
     return found[0]
 
 
 def _read(corner: np.ndarray, cell: int) -> int | None:
     quarter = max(1, cell // 4)
-    means = np.array(
-        [
-            [corner[row * cell + quarter : (row + 1) * cell - quarter, column * cell + quarter : (column + 1) * cell - quarter].mean() for column in range(16)]
-            for row in range(8)
-        ]
-    )
+    middle = slice(quarter, cell - quarter)
+    means = corner.reshape(8, cell, 16, cell)[:, middle, :, middle].mean(axis=(1, 3))
     white = means > (means.max() + means.min()) / 2
     outer = np.concatenate([white[0], white[-1], white[:, 0], white[:, -1]])
     inner = np.concatenate([white[1, 1:-1], white[-2, 1:-1], white[1:-1, 1], white[1:-1, -2]])

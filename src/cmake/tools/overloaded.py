@@ -8,7 +8,12 @@ BUSY_EVERY, BUSY_AT = 65, 60  # pictures; asked about each fifth of 795 it misse
 @vl.adapter("overloaded", kind="visual", max_batch=1, pixels="luma")
 def overloaded(items):
     """The share of bright pixels; of every 65th picture nothing, because the service is busy."""
-    return [busy() if item.frame.sequence % BUSY_EVERY == BUSY_AT else {"bright": float((item.frame.luma() > 180).mean())} for item in items]
+    return [busy() if item.frame.sequence % BUSY_EVERY == BUSY_AT else bright(item.frame) for item in items]
+
+
+def bright(frame):
+    """The answer for one picture."""
+    return {"bright": float((frame.luma() > 180).mean())}
 
 
 def busy() -> vl.Error:
