@@ -74,7 +74,7 @@ def test_pictures_are_of_their_time_and_colours(tmp_path):
 @pytest.mark.parametrize("how", ["pixelate", "blur"])
 def test_who_must_not_be_seen_is_in_no_picture(tmp_path, how):
     hidden = {how: ["secret thing"]}
-    sinks = [vl.report(tmp_path / "a.html", moments=40, **hidden), vl.contact_sheet(tmp_path / "a.png", cells=9, width=320, **hidden)]
+    sinks = [vl.report(tmp_path / "a.html", moments=60, **hidden), vl.contact_sheet(tmp_path / "a.png", cells=9, width=320, **hidden)]
     vl.analyze(SOURCE, {**BOXED, "v": {"adapter": "visual"}}, sinks=sinks).run()
     originals = [frame.image("rgb").numpy().astype(int) for frame in vl.open_source(SOURCE)]
     found = pictures_of(tmp_path / "a.html")
