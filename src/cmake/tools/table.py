@@ -31,7 +31,8 @@ def main(path: str) -> int:
         mean = f"{sum(known) / len(known):.2f}" if known else "-"
         times = [time for time, _ in rows]
         print(f"{name:10} {label:20} {len(rows):7} {len(set(times)):7} {mean:>16}  {times[0]:6.1f} s  {times[-1]:6.1f} s")
-    print(f"\n{'analysis':10} {'property':20} {'least':>7} {'mean':>7} {'most':>7}")
+    if numbers:
+        print(f"\n{'analysis':10} {'property':20} {'least':>7} {'mean':>7} {'most':>7}")
     for (name, key), values in sorted(numbers.items()):
         print(f"{name:10} {key:20} {min(values):7.3f} {sum(values) / len(values):7.3f} {max(values):7.3f}")
 
