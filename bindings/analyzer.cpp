@@ -28,6 +28,7 @@ py::dict spec_dict(const AnalysisSpec& spec) {
     dict["min_confidence"] = spec.min_confidence.all;
   }
   if (!spec.regions_of.empty()) dict["regions_of"] = spec.regions_of;
+  if (!spec.regions.empty()) dict["regions"] = to_python(value_of(spec.regions));
   if (!spec.kind.empty()) dict["kind"] = spec.kind;
   return dict;
 }

@@ -11,6 +11,7 @@
 
 #include <vidloom/core/export.hpp>
 #include <vidloom/execution_strategy.hpp>
+#include <vidloom/regions.hpp>
 #include <vidloom/results.hpp>
 #include <vidloom/sink.hpp>
 #include <vidloom/source.hpp>
@@ -45,6 +46,7 @@ struct AnalysisSpec {
   MinConfidence min_confidence{};
   std::string regions_of{};                    ///< look only inside the boxes of this other analysis
   std::string kind{};                          ///< "": the adapter's own
+  Regions regions{};                           ///< where it looks and counts; with regions_of: of those boxes, the ones in it
 };
 
 /// Reads analyses.json (surface 2.4): comments allowed, paths relative to the file. Throws Error(config) naming the field.

@@ -16,6 +16,7 @@
 #include <vidloom/frame.hpp>
 #include <vidloom/tensors.hpp>
 #include <vidloom/demand.hpp>
+#include <vidloom/regions.hpp>
 #include <vidloom/results.hpp>
 
 // The interfaces: subclass them.
@@ -30,6 +31,7 @@
 #include <vidloom/sources/segment.hpp>
 #include <vidloom/sources/test_pattern.hpp>
 #include <vidloom/adapters/clip.hpp>
+#include <vidloom/adapters/faces.hpp>
 #include <vidloom/adapters/motion.hpp>
 #include <vidloom/adapters/people.hpp>
 #include <vidloom/adapters/visual.hpp>

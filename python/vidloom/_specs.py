@@ -61,15 +61,26 @@ def faces(
     scale: float | None = None,
     stride: int | None = None,
     largest: int | None = None,
+    model: str | os.PathLike[str] | None = None,
     every: float | None = None,
     min_confidence: float | Mapping[str, float] | None = None,
     where: Mapping[str, Any] | None = None,
     **options: Any,
 ) -> Spec:
-    """Faces."""
+    """Faces seen from the front. ``scale``: step between sizes (1.05); ``stride``: faces from 3 x stride pixels on (8); ``largest``: side
+    searched; ``model``: a cascade's XML file."""
     return _spec(
         "faces",
-        {"scale": scale, "stride": stride, "largest": largest, "every": every, "min_confidence": min_confidence, "where": where, **options},
+        {
+            "scale": scale,
+            "stride": stride,
+            "largest": largest,
+            "model": model,
+            "every": every,
+            "min_confidence": min_confidence,
+            "where": where,
+            **options,
+        },
     )
 
 

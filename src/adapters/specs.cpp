@@ -1,5 +1,6 @@
 // The specs are in libvidloom, so that naming an adapter loads nothing; what they name is in components.
 #include <vidloom/adapters/clip.hpp>
+#include <vidloom/adapters/faces.hpp>
 #include <vidloom/adapters/motion.hpp>
 #include <vidloom/adapters/people.hpp>
 #include <vidloom/adapters/visual.hpp>
@@ -16,6 +17,16 @@ AdapterSpec people(const PeopleOptions& options) {
                         .set("stride", options.stride, fallback.stride)
                         .set("largest", options.largest, fallback.largest)
                         .share()};
+}
+
+AdapterSpec faces(const FacesOptions& options) {
+  const FacesOptions fallback;
+  return {"faces", SpecOptions()
+                       .set("scale", options.scale, fallback.scale)
+                       .set("stride", options.stride, fallback.stride)
+                       .set("largest", options.largest, fallback.largest)
+                       .set("model", options.model, fallback.model)
+                       .share()};
 }
 
 AdapterSpec clip(const ClipOptions& options) {

@@ -179,7 +179,13 @@ void Analysis::close() noexcept {
   changed_.notify_all();
 }
 
-void Analysis::filter(Detections& detections) const {
+void Analysis::filter(Detections& detections, Size frame) const {
+  const auto select = [&detections](auto keeps) {
+    std::vector<bool> keep(detections.size());
+    for (std::size_t i = 0; i < keep.size(); ++i) keep[i] = keeps(i);
+    if (std::ranges::find(keep, false) != keep.end()) detections.select(keep);
+  };
+  if (!spec.regions.empty()) select([&](std::size_t i) { return spec.regions.contains(detections.xyxy[i], frame); });
   const MinConfidence& least = spec.min_confidence;
   if (least.all <= 0 && least.per_class.empty()) return;
   const auto reaches = [&](float confidence, std::int32_t class_id) {
@@ -191,11 +197,7 @@ void Analysis::filter(Detections& detections) const {
     return confidence >= least.all;
   };
   if (!detections.confidence.empty()) {
-    std::vector<bool> keep(detections.size(), true);
-    for (std::size_t i = 0; i < keep.size(); ++i) {
-      keep[i] = reaches(detections.confidence[i], detections.class_id.empty() ? -1 : detections.class_id[i]);
-    }
-    if (std::find(keep.begin(), keep.end(), false) != keep.end()) detections.select(keep);
+    select([&](std::size_t i) { return reaches(detections.confidence[i], detections.class_id.empty() ? -1 : detections.class_id[i]); });
   }
   std::erase_if(detections.labels, [&](const Detections::Label& label) { return !reaches(label.confidence, label.class_id); });
 }
@@ -220,6 +222,7 @@ Value Analysis::describe() const {
     about.set("min_confidence", std::move(by_class));
   }
   if (!spec.regions_of.empty()) about.set("regions_of", spec.regions_of);
+  if (!spec.regions.empty()) about.set("regions", value_of(spec.regions));
   Value names = Value::array();
   if (info_.vocabulary) {
     for (const auto& name : info_.vocabulary->names) names.push_back(name);

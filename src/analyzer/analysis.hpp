@@ -51,8 +51,8 @@ class Analysis : public std::enable_shared_from_this<Analysis> {
   /// Gives the hosted adapter back; submit() throws Error(cancelled) from then on.
   void close() noexcept;
 
-  /// Keeps rows and labels that reach min_confidence, and those without a confidence.
-  void filter(Detections& detections) const;
+  /// Keeps rows and labels that reach min_confidence, and those without a confidence; of the rows those in the regions.
+  void filter(Detections& detections, Size frame) const;
   /// As the `start` record shows it.
   Value describe() const;
   Value health() const;

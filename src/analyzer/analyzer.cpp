@@ -47,6 +47,16 @@ void check_spec(const AnalysisSpec& spec) {
   if (spec.deadline < Nanos{0}) refuse(field + ".deadline is negative; use 0 for none, else seconds");
   check_share(spec.min_confidence.all, field + ".min_confidence");
   for (const auto& [name, value] : spec.min_confidence.per_class) check_share(value, field + ".min_confidence." + name);
+  for (const std::vector<Region>* list : {&spec.regions.include, &spec.regions.exclude}) {
+    const char* const name = list == &spec.regions.include ? ".regions.include" : ".regions.exclude";
+    for (const Region& region : *list) {
+      if (region.corners.size() < 3) refuse(fmt::format("{}{} has a region of {} corners; use 3 or more", field, name, region.corners.size()));
+      for (const Region::Corner& corner : region.corners) {
+        check_share(corner.x, field + name);
+        check_share(corner.y, field + name);
+      }
+    }
+  }
   if (!spec.kind.empty() && std::find(kinds.begin(), kinds.end(), spec.kind) == kinds.end()) {
     refuse(field + ".kind is '" + spec.kind + "'; use object, logo, face, motion, text, scene or visual");
   }

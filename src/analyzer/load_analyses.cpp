@@ -112,7 +112,7 @@ void make_absolute(Value& options, const std::string& base) {
   }
 }
 
-constexpr const char* common_keys[] = {"adapter", "every", "tolerance", "deadline", "min_confidence", "where", "regions_of", "kind"};
+constexpr const char* common_keys[] = {"adapter", "every", "tolerance", "deadline", "min_confidence", "where", "regions_of", "regions", "kind"};
 
 /// "evry" of an adapter that has no such option was most likely meant for one of the keys all analyses have.
 void refuse_misspelt(const std::string& field, const AdapterSpec& spec) {
@@ -147,6 +147,7 @@ AnalysisSpec analysis_of(const std::string& name, const Value& value, const std:
     else if (key == "deadline") spec.deadline = duration_of(given, path);
     else if (key == "min_confidence") spec.min_confidence = min_confidence_of(given, path);
     else if (key == "regions_of") spec.regions_of = text_of(given, path);
+    else if (key == "regions") spec.regions = regions_from(given, path);
     else if (key == "kind") spec.kind = text_of(given, path);
     else where = given;
   }

@@ -430,6 +430,8 @@ void Run::Impl::admit(const Frame& frame) {
       ++unhealthy_;
     } else if (!analysis.spec.regions_of.empty()) {
       slot.state = Slot::State::regions;
+    } else if (!analysis.spec.regions.include.empty()) {
+      slot.regions = analysis.spec.regions.boxes(frame.size());
     }
   }
   if (slots.empty() && !sinks_want_every_) return;
@@ -464,7 +466,7 @@ void Run::Impl::settle(Pending& pending, Slot& slot, Answer answer) {
   if (answer.detections) {
     Detections& detections = answer.detections.value();
     if (!detections.vocabulary) detections.vocabulary = analysis.info().vocabulary;
-    analysis.filter(detections);
+    analysis.filter(detections, pending.result.frame_size);
     slot.outcome.emplace(std::move(detections), std::move(answer.trace), analysis.kind(),
                          answer.degraded ? Outcome::Status::degraded : Outcome::Status::ok);
   } else {
@@ -505,6 +507,7 @@ bool Run::Impl::resolve_regions(Pending& pending, Slot& slot) {
   }
   for (const Box& box : of_other->outcome->detections().xyxy) {
     const Box inside = clip(box, pending.result.frame_size);
+    if (!analysis.spec.regions.empty() && !analysis.spec.regions.contains(inside, pending.result.frame_size)) continue;
     if (inside.width() > 0 && inside.height() > 0) slot.regions.push_back(inside);
   }
   if (slot.regions.empty()) {  // nowhere to look; to the adapter no regions would mean everywhere

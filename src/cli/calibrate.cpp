@@ -69,7 +69,7 @@ Chosen choose(const Arguments& arguments) {
   }
   Value analysis = Value::object();
   for (const auto& [key, value] : given.as_object()) {
-    if (key != "calibration" && key != "tiles" && key != "regions_of" && key != "deadline" && key != "where") analysis.set(key, value);
+    if (key != "calibration" && key != "tiles" && key != "regions_of" && key != "regions" && key != "deadline" && key != "where") analysis.set(key, value);
   }
   analysis.set("adapter", "clip").set("min_confidence", 0).set("top_k", std::max<std::size_t>(1, chosen.labels.size()));
   chosen.spec = analyses_from(Value::object().set(chosen.name, analysis)).front();

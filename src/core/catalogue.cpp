@@ -12,9 +12,9 @@ constexpr std::array<ComponentEntryInfo, 5> component_table{{
     {"ffmpeg", "files, segments, pictures and lavfi: sources, the conversion of decoded pictures, and video files: sinks",
      "apt-get install --no-install-recommends libavformat-dev libavcodec-dev libavutil-dev libswscale-dev libavfilter-dev "
      "libavdevice-dev, then build Vidloom again (from source), or pip install --force-reinstall vidloom"},
-    {"opencv", "the adapters people and motion",
+    {"opencv", "the adapters people, faces and motion",
      "apt-get install --no-install-recommends libopencv-core-dev libopencv-imgproc-dev libopencv-video-dev libopencv-objdetect-dev "
-     "libopencv-calib3d-dev libopencv-features2d-dev, then build Vidloom again (from source), or pip install --force-reinstall vidloom"},
+     "libopencv-calib3d-dev libopencv-features2d-dev opencv-data, then build Vidloom again (from source), or pip install --force-reinstall vidloom"},
     {"pango", "labels on annotated video: letters of every script",
      "apt-get install --no-install-recommends libpango1.0-dev libcairo2-dev, then build Vidloom again (from source), or pip install "
      "--force-reinstall vidloom"},
@@ -65,9 +65,10 @@ AdapterDescription people_like(std::string name, std::string summary, std::strin
 }
 
 std::vector<AdapterDescription> make_table() {
-  AdapterDescription faces = people_like("faces", "faces seen from the front", "face", "weight of the last stage (no unit)");
-  faces.built = false;
-  faces.component = "";
+  AdapterDescription faces = people_like("faces", "faces seen from the front: a cascade of boosted classifiers (Viola & Jones 2001)", "face",
+                                         "sum of the cascade's last stage (no unit)");
+  faces.options[1].text = "a multiple of 8: faces from 3 x stride pixels on; more is faster and coarser";
+  faces.options.push_back(of_type("text", "model", nullptr, "a cascade's XML file; default: OpenCV's frontal faces (Debian: opencv-data)"));
   std::vector<AdapterDescription> table{
       people_like("people", "people standing or walking: histograms of oriented gradients and a linear SVM (Dalal & Triggs 2005)", "object",
                   "SVM margin (no unit): distance from the hyperplane that parts people from all else"),

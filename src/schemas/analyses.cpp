@@ -26,6 +26,10 @@ const std::string_view analyses_text = R"json({
       {"type": "number", "minimum": 0, "description": "seconds"},
       {"type": "string", "pattern": "^[0-9]*\\.?[0-9]+(ns|us|ms|s|min|m|h)?$", "examples": ["500ms", "2s"]}]},
     "confidence": {"type": "number", "minimum": 0, "maximum": 1},
+    "shapes": {"type": "array", "description": "in shares of the upright picture: [left, top, right, bottom], or a polygon [[x, y], [x, y], [x, y], ...]",
+      "items": {"oneOf": [
+        {"type": "array", "items": {"type": "number", "minimum": 0, "maximum": 1}, "minItems": 4, "maxItems": 4},
+        {"type": "array", "items": {"type": "array", "items": {"type": "number", "minimum": 0, "maximum": 1}, "minItems": 2, "maxItems": 2}, "minItems": 3}]}},
     "analysis": {
       "type": "object",
       "properties": {
@@ -38,6 +42,9 @@ const std::string_view analyses_text = R"json({
           "oneOf": [{"$ref": "#/$defs/confidence"}, {"type": "object", "additionalProperties": {"$ref": "#/$defs/confidence"}}],
           "description": "one number, or one per class name with * for all others"},
         "regions_of": {"type": "string", "description": "look only inside the boxes of this other analysis"},
+        "regions": {
+          "oneOf": [{"$ref": "#/$defs/shapes"}, {"type": "object", "properties": {"include": {"$ref": "#/$defs/shapes"}, "exclude": {"$ref": "#/$defs/shapes"}}, "additionalProperties": false}],
+          "description": "boxes count whose centre lies in one of `include` and in none of `exclude`; a list alone is `include`"},
         "where": {"$ref": "#/$defs/where"}
       },
       "patternProperties": {"^(token|password|secret|api_key)$": false},

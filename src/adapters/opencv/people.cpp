@@ -1,14 +1,13 @@
 #include <adapters/opencv/people.hpp>
 
+#include <adapters/opencv/gray_search.hpp>
 #include <adapters/options.hpp>
-#include <support/opencv/gray.hpp>
 #include <vidloom/adapters/people.hpp>
 
 #include <opencv2/objdetect.hpp>
 
 #include <algorithm>
 #include <cmath>
-#include <optional>
 #include <tuple>
 #include <vector>
 
@@ -102,29 +101,14 @@ class People final : public DetectionAdapter {
 
  private:
   Result<Detections> look_at(const Item& item) const try {
-    const Frame& frame = item.frame;
-    const Size size = fit_inside(frame.size(), options_.largest);
-    // HOG knows upright people only. The decoder's own luma serves where it is upright and of that size already.
-    std::optional<Image> image;
-    cv::Mat gray;
-    if (const PlaneView luma = frame.luma(); luma.size == size && frame.display_from_luma() == Affine{}) {
-      gray = matrix_of(luma);
-    } else {
-      image = frame.image({.size = size, .format = ImageSpec::Format::gray8});
-      gray = matrix_of({image->bytes().data(), image->stride(), image->size()});
-    }
-    const Affine display_from_gray = image ? image->display_from_image() : Affine{};
-
-    const cv::Rect part = part_to_search(item.regions, gray.size(), display_from_gray);
+    const GrayPicture gray(item.frame, options_.largest);
+    const cv::Rect part = gray.part_around(item.regions, {window_width, window_height});
     Detections found;
     found.vocabulary = vocabulary_;
-    for (const Window& person : group(search(gray, part))) {
-      const cv::Rect2d box = shrink_to_person(person.box);
-      const Box in_gray{static_cast<float>(box.x), static_cast<float>(box.y), static_cast<float>(box.x + box.width),
-                        static_cast<float>(box.y + box.height)};
-      const Box in_frame = clip(map_box(display_from_gray, in_gray), frame.size());
-      if (in_frame.width() < 1 || in_frame.height() < 1 || !looked_for(item.regions, in_frame)) continue;
-      found.xyxy.push_back(in_frame);
+    for (const Window& person : group(search(gray.pixels(), part))) {
+      const Box box = clip(gray.to_display(shrink_to_person(person.box)), item.frame.size());
+      if (box.width() < 1 || box.height() < 1 || !looked_for(item.regions, box)) continue;
+      found.xyxy.push_back(box);
       found.confidence.push_back(confidence_of(person.margin));
       found.raw_score.push_back(static_cast<float>(person.margin));
       found.class_id.push_back(0);
@@ -134,28 +118,6 @@ class People final : public DetectionAdapter {
     return Error(Code::model, "people: OpenCV: " + error.msg);
   } catch (const Error& error) {
     return error;
-  }
-
-  /// \return the part of the picture around all regions, with room for the window's border.
-  static cv::Rect part_to_search(std::span<const Box> regions, cv::Size picture, const Affine& display_from_gray) {
-    const cv::Rect all({}, picture);
-    if (regions.empty()) return all;
-    const Affine gray_from_display = inverse(display_from_gray);
-    cv::Rect part;
-    for (const Box& region : regions) {
-      const Box box = clip(map_box(gray_from_display, region), {picture.width, picture.height});
-      const int x = static_cast<int>(std::floor(box.x1)), y = static_cast<int>(std::floor(box.y1));
-      part |= cv::Rect(x, y, static_cast<int>(std::ceil(box.x2)) - x, static_cast<int>(std::ceil(box.y2)) - y);
-    }
-    const int side = std::max(window_width, part.width / 4), above = std::max(window_height, part.height / 4);
-    return cv::Rect(part.x - side, part.y - above, part.width + 2 * side, part.height + 2 * above) & all;
-  }
-
-  static bool looked_for(std::span<const Box> regions, const Box& box) {
-    const float x = (box.x1 + box.x2) / 2, y = (box.y1 + box.y2) / 2;
-    return regions.empty() || std::any_of(regions.begin(), regions.end(), [x, y](const Box& region) {
-             return x >= region.x1 && x < region.x2 && y >= region.y1 && y < region.y2;
-           });
   }
 
   std::vector<Window> search(const cv::Mat& gray, const cv::Rect& part) const {

@@ -1,5 +1,6 @@
 #include <adapters/torch/clip_files.hpp>
 
+#include <core/model_path.hpp>
 #include <core/sha256.hpp>
 #include <vidloom/core/error.hpp>
 
@@ -239,15 +240,10 @@ ClipFiles find_clip(const std::string& model) {
   } else {
     const bool hub_name = !model.empty() && path.is_relative() && std::ranges::count(model, '/') == 1 && model.front() != '.' && model.back() != '/';
     std::string looked;
-    if (const char* paths = std::getenv("VIDLOOM_MODEL_PATH")) {
-      std::string_view rest(paths);
-      while (!rest.empty() && files.folder.empty()) {
-        const std::string_view one = rest.substr(0, rest.find(':'));
-        rest.remove_prefix(std::min(rest.size(), one.size() + 1));
-        if (one.empty()) continue;
-        looked += (looked.empty() ? "" : ", ") + std::string(one);
-        if (fs::is_directory(fs::path(one) / path, ignored)) files.folder = fs::path(one) / path;
-      }
+    for (const fs::path& folder : model_folders()) {
+      if (!files.folder.empty()) break;
+      looked += (looked.empty() ? "" : ", ") + folder.string();
+      if (fs::is_directory(folder / path, ignored)) files.folder = folder / path;
     }
     for (const fs::path& cache : hub_name ? hub_caches() : std::vector<fs::path>{}) {
       if (!files.folder.empty()) break;

@@ -6,7 +6,7 @@ cd "$(dirname "$0")/../../.."
 packages=(
   g++ cmake ninja-build ccache pkg-config git ca-certificates
   libavformat-dev libavcodec-dev libavutil-dev libswscale-dev libavfilter-dev libavdevice-dev ffmpeg
-  libopencv-core-dev libopencv-imgproc-dev libopencv-video-dev libopencv-objdetect-dev libopencv-calib3d-dev libopencv-features2d-dev
+  libopencv-core-dev libopencv-imgproc-dev libopencv-video-dev libopencv-objdetect-dev libopencv-calib3d-dev libopencv-features2d-dev opencv-data
   libpango1.0-dev libcairo2-dev fonts-dejavu-core
   nlohmann-json3-dev libfmt-dev libeigen3-dev libutf8proc-dev doctest-dev libbenchmark-dev python3-venv python3-dev
 )

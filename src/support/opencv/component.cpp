@@ -1,5 +1,6 @@
 #include <core/component.hpp>
 
+#include <adapters/opencv/faces.hpp>
 #include <adapters/opencv/motion.hpp>
 #include <adapters/opencv/people.hpp>
 
@@ -7,6 +8,7 @@
 
 VIDLOOM_COMPONENT(registry) {
   registry.add_adapter("people", vidloom::make_people);
+  registry.add_adapter("faces", vidloom::make_faces);
   registry.add_adapter("motion", vidloom::make_motion);
   registry.describe("OpenCV " CV_VERSION);
 }

@@ -394,6 +394,45 @@ TEST_CASE("regions_of looks inside the other's boxes, shares its failure, and no
   CHECK(report.status() == Report::Status::partial);
 }
 
+TEST_CASE("regions: the adapter is told the boxes around them, and only boxes whose centre is in one count") {
+  std::vector<std::vector<Box>> told;
+  const AdapterSpec looking = own({}, [&](const Item& item) {
+    told.emplace_back(item.regions.begin(), item.regions.end());
+    Detections found;
+    for (int i = 0; i < 8; ++i) found.xyxy.push_back({static_cast<float>(8 * i), 0, static_cast<float>(8 * i + 8), 8});  // centres 4, 12, ... 60
+    found.labels.push_back({});
+    return found;
+  });
+  const auto left_edges = [](const Outcome& outcome) {
+    std::vector<int> edges;
+    for (const Box& box : outcome.detections().xyxy) edges.push_back(static_cast<int>(box.x1));
+    return edges;
+  };
+  const auto source = open_source("test:size=64x32,frames=1");
+  const Region triangle{{{0.5F, 0}, {1, 0}, {0.5F, 0.5F}}};
+  Analyzer analyzer({{.name = "left", .adapter = looking, .regions = {.include = {Region::box(0, 0, 0.3F, 1)}, .exclude = {}}},
+                     {.name = "masked", .adapter = looking, .regions = {.include = {}, .exclude = {Region::box(0.25F, 0, 0.75F, 0.5F)}}},
+                     {.name = "triangle", .adapter = looking, .regions = {.include = {triangle}, .exclude = {Region::box(0.5F, 0, 0.6F, 1)}}},
+                     {.name = "below", .adapter = looking, .regions = {.include = {Region::box(0, 0.5F, 1, 1)}, .exclude = {}}},
+                     {.name = "inner", .adapter = looking, .regions_of = "all", .regions = {.include = {Region::box(0.8F, 0, 1, 1)}, .exclude = {}}},
+                     {.name = "all", .adapter = looking}});
+  const FrameResult frame = analyzer.analyze(*source).frames.at(0);
+  CHECK(left_edges(frame["all"]) == std::vector{0, 8, 16, 24, 32, 40, 48, 56});
+  CHECK(left_edges(frame["left"]) == std::vector{0, 8});
+  CHECK(left_edges(frame["masked"]) == std::vector{0, 8, 48, 56});
+  CHECK(left_edges(frame["triangle"]) == std::vector{40, 48});  // 60 lies right of the slope at height 4
+  CHECK(frame["below"].detections().size() == 0);
+  CHECK(frame["below"].detections().labels.size() == 1);
+  CHECK(left_edges(frame["inner"]) == std::vector{48, 56});
+  REQUIRE(told.size() == 6);
+  const auto was_told = [&](const std::vector<Box>& boxes) { return std::find(told.begin(), told.end(), boxes) != told.end(); };
+  CHECK(was_told({{0, 0, 20, 32}}));
+  CHECK(was_told({{32, 0, 64, 16}}));
+  CHECK(was_told({{0, 16, 64, 32}}));
+  CHECK(was_told({{48, 0, 56, 8}, {56, 0, 64, 8}}));
+  CHECK(was_told({}));
+}
+
 TEST_CASE("a mistake in set-up is refused at construction and names field and fix") {
   const auto refused = [](std::vector<AnalysisSpec> specs) { return refusal_of([&] { Analyzer analyzer(std::move(specs)); }); };
   CHECK(refused({{.name = "", .adapter = visual()}}).find("empty name") != std::string::npos);

@@ -58,7 +58,29 @@ TEST_CASE("analyses.json is read with comments, common keys and the adapter's ow
   CHECK_NOTHROW(Analyzer analyzer(analyses));
 }
 
+TEST_CASE("regions are boxes and polygons in shares of the picture, and come back as they went in") {
+  const auto analyses = analyses_from(Value::parse(R"({"people": {"regions": [[0, 0.25, 0.5, 1], [[0.5, 0], [1, 0], [1, 0.6]]]},
+                                                      "motion": {"regions": {"exclude": [[0.75, 0, 1, 0.1]]}}})"));
+  REQUIRE(analyses[0].regions.include.size() == 2);
+  CHECK(analyses[0].regions.include[0] == Region::box(0, 0.25F, 0.5F, 1));
+  CHECK(analyses[0].regions.include[1].corners.back() == Region::Corner{1, 0.6F});
+  CHECK(analyses[1].regions.include.empty());
+  REQUIRE(analyses[1].regions.exclude.size() == 1);
+  for (const AnalysisSpec& spec : analyses) CHECK(regions_from(value_of(spec.regions)) == spec.regions);
+  CHECK(value_of(analyses[0].regions).dump().find("0.6]") != std::string::npos);
+}
+
 TEST_CASE("a mistake in analyses.json names the field and the fix") {
+  const auto of_regions = [](const std::string& regions) { return refusal(R"({"version": 1, "analyses": {"people": {"regions": )" + regions + "}}}"); };
+  CHECK(says(of_regions("[[0, 0, 340, 200]]"), "analyses.people.regions[0][2] is 340; use shares of the picture"));
+  CHECK(says(of_regions("[0, 0, 1, 1]"), "analyses.people.regions[0] is 0; use [left, top, right, bottom]"));
+  CHECK(says(of_regions("[[0.5, 0, 0.2, 1]]"), "which is empty"));
+  CHECK(says(of_regions("[[[0, 0], [1, 1]]]"), "use [left"));
+  CHECK(says(of_regions("[[[0, 0], [0.5, 0], [1, 0]]]"), "no area"));
+  CHECK(says(of_regions("[[[0, 0], [0.5], [1, 0]]]"), "no corner"));
+  CHECK(says(of_regions("[]"), "leave it out"));
+  CHECK(says(of_regions("{\"includes\": []}"), "analyses.people.regions.includes is not known"));
+  CHECK(says(of_regions("\"left\""), "use a list of shapes"));
   CHECK(says(refusal(R"({"version": 1, "analysis": {}})"), "did you mean 'analyses'"));
   CHECK(says(refusal(R"({"analyses": {}})"), "\"version\": 1"));
   CHECK(says(refusal(R"({"version": 2, "analyses": {}})"), "version is 2"));
