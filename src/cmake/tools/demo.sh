@@ -12,7 +12,7 @@ mkdir -p "$out"
 title() { printf '\n\n== %s\n' "$*"; }
 run() {  # prints a command, then runs it
   printf '\n$ vidloom'
-  printf ' %q' "$@"
+  printf ' %s' "$@"
   printf '\n'
   "$vidloom" "$@"
 }

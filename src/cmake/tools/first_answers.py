@@ -17,7 +17,7 @@ COMMAND = str(pathlib.Path(sys.executable).with_name("vidloom"))
 def first_answer(street: str) -> float:
     """Seconds from starting the command until its first line of people."""
     begun = time.perf_counter()
-    with subprocess.Popen([COMMAND, "analyze", street, "--detect", "people", "--max-frames", "1"], stdout=subprocess.PIPE) as process:
+    with subprocess.Popen([COMMAND, "analyze", street, "--detect", "people", "--max-frames", "1", "-q"], stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         if not process.stdout.readline():
             raise SystemExit("the command gave no answer")
