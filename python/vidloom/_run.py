@@ -11,11 +11,11 @@ from typing import Any
 
 from . import _log, _vidloom
 from ._sinks import annotate as annotated_video
-from ._sinks import native_sinks
+from ._sinks import drawn, native_sinks
 from ._sinks import report as report_page
 from ._sources import native_source
 from ._specs import Detect, chosen_specs
-from ._vidloom import FrameResult, SourceInfo
+from ._vidloom import FrameResult, NativeSink, SourceInfo
 from .errors import ConfigError, Error, NotBuiltError
 
 MODES = ("auto", "live", "complete")
@@ -186,13 +186,18 @@ def _refuse_own_source(name: str, source: Any, output: str | os.PathLike[str]) -
         raise ConfigError(f"{name}={os.fspath(output)!r} would write over its own source; choose another name")
 
 
-def _film_of(source: Any, annotate: Any) -> dict[str, Any]:
-    """What a page plays: the film that the run makes anyway, else a source that browsers play as it is; empty: one of its own."""
-    if isinstance(annotate, (str, os.PathLike)) and not os.fspath(annotate).endswith(".ts"):
-        return {"video": annotate}
-    if isinstance(source, (str, os.PathLike)) and _vidloom.plays_in_browsers(os.fsencode(source)):
+def _page_of(source: Any, annotate: Any, outputs: Iterable[Any]) -> dict[str, Any]:
+    """What a page plays: the film that the run makes anyway, else a source that browsers play as it is, else one of its own. It hides
+    what any other output of the run hides."""
+    others = [drawn[sink] for sink in outputs if isinstance(sink, NativeSink) and sink in drawn]
+    hidden = {how: sorted({name for other in others for name in other[how]}) for how in ("blur", "pixelate")}
+    hidden = {how: names for how, names in hidden.items() if names}
+    film = drawn[annotate]["film"] if isinstance(annotate, NativeSink) and annotate in drawn else annotate
+    if isinstance(film, (str, os.PathLike)) and not os.fspath(film).endswith(".ts"):
+        return {"video": film, **hidden}
+    if not hidden and isinstance(source, (str, os.PathLike)) and _vidloom.plays_in_browsers(os.fsencode(source)):
         return {"plays_source": True}
-    return {}
+    return hidden
 
 
 class _Claimed:
@@ -257,10 +262,10 @@ def start_run(
             outputs += native_sinks([annotate])
         if isinstance(report, (str, os.PathLike)):
             _refuse_own_source("report", source, report)
-            film = _film_of(source, annotate)
-            if not film:
+            page = _page_of(source, annotate, outputs)
+            if not page.keys() & {"video", "plays_source"}:
                 claimed.add(os.path.splitext(os.fspath(report))[0] + ".mp4")
-            outputs.append(report_page(report, overwrite=overwrite, **film))
+            outputs.append(report_page(report, overwrite=overwrite, **page))
         elif report is not None:
             outputs += native_sinks([report])
         started = analyzer.start(

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from . import _vidloom
 from ._sources import call_factory
@@ -76,6 +77,10 @@ def video(
     """
     options = {"overwrite": overwrite, "codec": codec or "", "preset": preset, "quality": quality, "audio": audio}
     return _vidloom.make_sink(b"video:" + os.fsencode(path), options)
+
+
+# What annotate() made, while it lives: a report of the same run hides the same classes, and may play the film.
+drawn: WeakKeyDictionary[NativeSink, dict[str, Any]] = WeakKeyDictionary()
 
 
 def report(
@@ -167,7 +172,10 @@ def annotate(
         raise ConfigError("overwrite is for a video file; give it to the sink that annotate() writes to")
     else:
         (sink,) = native_sinks([to])
-    return _vidloom.annotate(sink, **style)
+    made = _vidloom.annotate(sink, **style)
+    film = os.fspath(to) if isinstance(to, (str, os.PathLike)) else None
+    drawn[made] = {"film": film, "blur": style["blur"], "pixelate": style["pixelate"]}
+    return made
 
 
 def annotated(

@@ -89,6 +89,19 @@ def test_who_must_not_be_seen_is_in_no_picture(tmp_path, how):
     assert sheet.size[1] > 700
 
 
+def test_a_report_hides_what_another_output_of_the_run_hides(tmp_path):
+    hiding = vl.annotate(tmp_path / "a.mp4", pixelate=["secret thing"])
+    vl.analyze(SOURCE, BOXED, annotate=hiding, report=tmp_path / "a.html").run()
+    assert 'src="./a.mp4"' in (tmp_path / "a.html").read_text()
+    beside = vl.annotate(vl.video(tmp_path / "beside.mp4"), blur=["secret thing"])
+    vl.analyze(SOURCE, BOXED, sinks=[beside], report=tmp_path / "b.html").run()
+    assert 'src="./b.mp4"' in (tmp_path / "b.html").read_text()  # its own, hidden alike
+    for name in ("a.html", "b.html"):
+        found = pictures_of(tmp_path / name)
+        originals = [frame.image("rgb").numpy().astype(int) for frame in vl.open_source(SOURCE)]
+        assert found and all(np.abs(picture - originals[round(at * 25)])[44:116, 164:276].mean() > 5 for at, picture in found)
+
+
 def test_existing_files_and_sources_are_refused_before_work(tmp_path):
     film = tmp_path / "film.mp4"
     vl.analyze(SOURCE, "visual", every=1, sinks=[vl.video(film)]).run()
