@@ -81,9 +81,9 @@ def test_who_must_not_be_seen_is_in_no_picture(tmp_path, how):
     assert {round(at * 25) % 7 == 6 for at, _ in found} == {True, False}
     for at, picture in found:
         original = originals[round(at * 25)]
-        inside, outside = np.abs(picture - original)[44:116, 164:276].mean(), np.abs(picture - original)[140:230, 100:].mean()
+        inside, outside = np.abs(picture - original)[44:116, 164:276].max(), np.abs(picture - original)[140:230, 100:].mean()
         unknown = round(at * 25) % 7 == 6  # then the person may be anywhere
-        assert picture[44:116, 164:276].std() < original[44:116, 164:276].std() or inside > 5
+        assert inside > 60
         assert (outside > 12) == unknown
     (sheet,) = vl.open_source(str(tmp_path / "a.png"))
     assert sheet.size[1] > 700
@@ -99,7 +99,7 @@ def test_a_report_hides_what_another_output_of_the_run_hides(tmp_path):
     for name in ("a.html", "b.html"):
         found = pictures_of(tmp_path / name)
         originals = [frame.image("rgb").numpy().astype(int) for frame in vl.open_source(SOURCE)]
-        assert found and all(np.abs(picture - originals[round(at * 25)])[44:116, 164:276].mean() > 5 for at, picture in found)
+        assert found and all(np.abs(picture - originals[round(at * 25)])[44:116, 164:276].max() > 60 for at, picture in found)
 
 
 def test_existing_files_and_sources_are_refused_before_work(tmp_path):
