@@ -65,9 +65,10 @@ std::vector<Window> group(std::vector<Window> windows) {
   return people;
 }
 
-/// The training windows show the person with a wide border; the shares are those of OpenCV's own people sample.
+/// The training windows show the person with 16 of their 64x128 pixels around it on every side (Dalal & Triggs, section 3).
 cv::Rect2d shrink_to_person(const cv::Rect2d& window) {
-  return {window.x + 0.1 * window.width, window.y + 0.07 * window.height, 0.8 * window.width, 0.8 * window.height};
+  constexpr double side = 16.0 / window_width, above = 16.0 / window_height;
+  return {window.x + side * window.width, window.y + above * window.height, (1 - 2 * side) * window.width, (1 - 2 * above) * window.height};
 }
 
 /// The margin as a probability: Platt's logistic with slope 1 and offset 0.
