@@ -10,7 +10,7 @@ help:
 	@echo "make build   libraries and command into build/, the package into .venv"
 	@echo "make setup   what a build needs: Debian packages, .venv, the demo's film"
 	@echo "make bench   Vidloom beside its limits and its peers, into docs/performance.md (an hour); ROWS='D1 P1' for some"
-	@echo "make soak    the same work again and again, watching memory, threads and files; SECONDS=600"
+	@echo "make soak    the same work again and again, watching memory, threads and files; SECONDS=600 MODEL=a CLIP model"
 	@echo "make fuzz    20,000 damaged files and texts, and as many more as fit into SECONDS=600, under sanitizers"
 	@echo "make docs    checks links and examples of the documentation"
 	@echo "make clean   removes build/, out/, dist/"
@@ -35,7 +35,7 @@ bench: build
 	@PYTHONPATH=benchmarks .venv/bin/python -m side_by_side $(ROWS) --write docs/performance.md
 
 soak: build
-	@.venv/bin/python tests/support/soak.py --seconds $(or $(SECONDS),600)
+	@.venv/bin/python tests/support/soak.py --seconds $(or $(SECONDS),600) $(if $(MODEL),--model $(MODEL))
 
 fuzz: build
 	@tests/fuzz/run.sh $(or $(SECONDS),600)

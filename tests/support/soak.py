@@ -1,6 +1,6 @@
 """The same work again and again in one process: memory, threads and open files must not grow.
 
-    soak.py [--seconds 600] [--source test:frames=100]
+    soak.py [--seconds 600] [--source test:frames=100] [--model CLIP]
 """
 
 import argparse
@@ -26,8 +26,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=600)
     parser.add_argument("--source", default="build/clips/vtest.avi" if os.path.exists("build/clips/vtest.avi") else "test:frames=100")
+    parser.add_argument("--model", help="a CLIP model, as the adapter clip takes it: labels and embeddings twice a second, too")
     arguments = parser.parse_args()
-    analyzer = vl.Analyzer({"visual": {"every": 0.5}, "motion": {"every": 0.2}, "people": {"every": 5}})
+    analyses = {"visual": {"every": 0.5}, "motion": {"every": 0.2}, "people": {"every": 5}, "faces": {"every": 5, "scale": 1.2}}
+    if arguments.model:
+        analyses["clip"] = vl.clip(arguments.model, labels=["a street", "a person", "a car"], embedding=True, every=0.5)
+    analyzer = vl.Analyzer(analyses)
     begun = time.monotonic()
     rounds = frames = 0
     settled = None
