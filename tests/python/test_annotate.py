@@ -84,6 +84,41 @@ def test_transport_streams_keep_timestamps_and_sound_to_the_byte(film, tmp_path)
     assert times(mp4)[0] == 0
 
 
+def test_a_slow_encoder_and_a_slow_sink_lose_nothing(film, tmp_path):
+    """Both are several times slower than the work before them: that waits for them."""
+
+    class Slow(vl.Sink):
+        def __init__(self):
+            self.sequences = []
+
+        def info(self):
+            return vl.SinkInfo(every_frame=True, pixels=True)
+
+        def write(self, result):
+            time.sleep(0.02)
+            self.sequences.append(result.sequence)
+
+    slow, out = Slow(), tmp_path / "out.mp4"
+    boxes = vl.annotate(vl.video(out, preset="placebo", quality=10))
+    summary = vl.analyze(film, ["visual", "motion"], every=0.2, sinks=[boxes, slow]).run()
+    before, after = times(film), times(out)
+    assert len(after) == len(before) == summary.frames
+    np.testing.assert_allclose(np.array(after) - after[0], np.array(before) - before[0], atol=0.001)
+    assert slow.sequences == list(range(len(before))) and not summary.drops
+
+
+def test_pictures_that_change_their_size_are_scaled_to_the_first_ones(tmp_path):
+    parts = [tmp_path / "small.ts", tmp_path / "large.ts"]
+    for path, size, begin in zip(parts, ("320x240", "640x360"), (0, 1), strict=True):
+        run_ffmpeg("-f", "lavfi", "-i", f"testsrc2=size={size}:rate=25:duration=1", "-pix_fmt", "yuv420p", "-output_ts_offset", begin, path)
+    source, out = tmp_path / "both.ts", tmp_path / "out.mp4"
+    source.write_bytes(b"".join(path.read_bytes() for path in parts))
+    result = vidloom("analyze", source, "--detect", "visual", "--every", "0.5", "--annotate", out)
+    assert result.returncode == 0 and "scaled to 320x240" in result.stderr
+    assert len(times(out)) == len(times(source)) > 45
+    assert {(s["width"], s["height"]) for s in probe(out, "stream=width,height")["streams"]} == {(320, 240)}
+
+
 def test_a_part_has_its_part_of_the_sound(film, tmp_path):
     out = tmp_path / "out.mp4"
     vl.analyze(film, "visual", every=1, start=1, end=2, annotate=str(out)).run()
