@@ -32,6 +32,7 @@
 #include <vidloom/sources/test_pattern.hpp>
 #include <vidloom/adapters/clip.hpp>
 #include <vidloom/adapters/faces.hpp>
+#include <vidloom/adapters/logos.hpp>
 #include <vidloom/adapters/motion.hpp>
 #include <vidloom/adapters/people.hpp>
 #include <vidloom/adapters/visual.hpp>

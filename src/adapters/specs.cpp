@@ -1,6 +1,7 @@
 // The specs are in libvidloom, so that naming an adapter loads nothing; what they name is in components.
 #include <vidloom/adapters/clip.hpp>
 #include <vidloom/adapters/faces.hpp>
+#include <vidloom/adapters/logos.hpp>
 #include <vidloom/adapters/motion.hpp>
 #include <vidloom/adapters/people.hpp>
 #include <vidloom/adapters/visual.hpp>
@@ -55,6 +56,15 @@ AdapterSpec clip(const ClipOptions& options) {
       .set("logit_scale", options.logit_scale ? Value(*options.logit_scale) : Value(), Value())
       .set("kind", options.kind, fallback.kind);
   return {"clip", made.share()};
+}
+
+AdapterSpec logos(const LogosOptions& options) {
+  const LogosOptions fallback;
+  return {"logos", SpecOptions()
+                       .set("references", options.references, fallback.references)
+                       .set("max_instances", options.max_instances, fallback.max_instances)
+                       .set("method", options.method, fallback.method)
+                       .share()};
 }
 
 AdapterSpec motion(const MotionOptions& options) {

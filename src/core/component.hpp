@@ -127,7 +127,8 @@ const TextRenderer& text_renderer(std::string_view needed_for);
 
 /// A source by its table name ("file", "segment", "images", "lavfi"), loading its component first.
 /// \param options  holds "uri": the path, for "lavfi" the whole text with its scheme; beside it only what was given of
-/// "trust" ("automatic", "local", "lan", "untrusted"), "max_pixels", "threads" and, for images, "rate".
+/// "trust" ("automatic", "local", "lan", "untrusted"), "max_pixels", "threads" and, for images, "rate" and "svg_side": the longest side
+/// in pixels at which an SVG is drawn. Without it an SVG is no picture.
 VIDLOOM_API std::unique_ptr<Source> make_source(std::string_view name, const Value& options);
 
 /// A sink by its table name ("video"), loading its component first. \param options  as that component's factory takes them.

@@ -169,7 +169,6 @@ def test_parts_of_later_versions_say_so():
         lambda: vl.failover([vl.local()]),
         lambda: vl.analyze(0, "visual"),
         lambda: vl.analyze("test:", "visual", mode="live"),
-        lambda: vl.Analyzer({"logos": vl.logos("brands/")}),
         lambda: vl.Analyzer({"objects": vl.yolo("yolo11n")}),
         lambda: vl.analyze("rtsp://camera/stream", "visual"),
     ):

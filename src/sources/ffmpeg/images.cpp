@@ -13,6 +13,7 @@
 #include <deque>
 #include <filesystem>
 #include <optional>
+#include <span>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -51,6 +52,9 @@ bool natural_less(std::string_view a, std::string_view b) noexcept {
 }
 
 constexpr std::size_t largest_file = std::size_t{1} << 30;
+constexpr std::size_t head_bytes = 4096;  // tell what kind of picture a file is: an SVG may begin with remarks
+
+std::span<const std::uint8_t> bytes_head(const std::vector<std::uint8_t>& bytes) { return std::span(bytes).first(std::min(bytes.size(), head_bytes)); }
 
 /// Up to `limit` bytes of a file, with the zeros behind them that FFmpeg's readers need.
 std::vector<std::uint8_t> read_bytes(const std::string& path, std::size_t limit) {
@@ -74,12 +78,10 @@ std::vector<std::uint8_t> read_bytes(const std::string& path, std::size_t limit)
   return bytes;
 }
 
-PictureKind kind_of(const std::string& path) { return picture_kind(read_bytes(path, 64)); }
-
 class ImagesSource final : public Source {
  public:
-  ImagesSource(std::string uri, std::int64_t max_pixels, double rate)
-      : uri_(std::move(uri)), path_(path_of(uri_)), max_pixels_(max_pixels), rate_(rate) {}
+  ImagesSource(std::string uri, std::int64_t max_pixels, double rate, int svg_side)
+      : uri_(std::move(uri)), path_(path_of(uri_)), max_pixels_(max_pixels), rate_(rate), svg_side_(svg_side) {}
 
   SourceInfo open(SourceContext& context) override;
   ReadResult read() override;
@@ -95,6 +97,11 @@ class ImagesSource final : public Source {
 
  private:
   void list_files();
+  /// SVG is a program for a drawing library: only whoever asks for it gets it.
+  PictureKind kind_of(std::span<const std::uint8_t> head) const noexcept {
+    const PictureKind kind = picture_kind(head);
+    return kind == PictureKind::svg && svg_side_ == 0 ? PictureKind::none : kind;
+  }
   std::optional<ReadResult> next();
   Frame decode(const std::string& path, std::size_t index);
   Nanos time_of(std::size_t index) const { return from_seconds(static_cast<double>(index) / rate_); }
@@ -102,6 +109,7 @@ class ImagesSource final : public Source {
   const std::string uri_, path_;
   const std::int64_t max_pixels_;
   const double rate_;
+  const int svg_side_;  ///< pixels; 0: no SVG
   WakeUp stop_;
   StreamId stream_{};
   CpuGate* cpu_ = nullptr;
@@ -120,9 +128,9 @@ void ImagesSource::list_files() {
   const fs::file_status status = fs::status(path_, error);
   folder_ = fs::is_directory(status);
   if (!folder_) {
-    const auto head = read_bytes(path_, 64);
+    const auto head = read_bytes(path_, head_bytes);
     if (head.empty()) throw Error(Code::source, path_ + " is empty (0 bytes)");
-    if (picture_kind(head) == PictureKind::none) throw Error(Code::source, path_ + " is not a picture");
+    if (kind_of(head) == PictureKind::none) throw Error(Code::source, path_ + " is not a picture");
     files_.push_back(path_);
     return;
   }
@@ -140,7 +148,7 @@ void ImagesSource::list_files() {
     // A file that cannot be read stays listed: its turn makes it an event with the reason.
     bool picture = true;
     try {
-      picture = kind_of(file) != PictureKind::none;
+      picture = kind_of(read_bytes(file, head_bytes)) != PictureKind::none;
     } catch (const Error&) {
     }
     if (picture) files_.push_back(std::move(file));
@@ -190,7 +198,7 @@ SourceInfo ImagesSource::open(SourceContext& context) {
 Frame ImagesSource::decode(const std::string& path, std::size_t index) {
   std::vector<std::uint8_t> bytes = read_bytes(path, largest_file + 1);
   if (bytes.empty()) throw Error(Code::source, path + " is empty (0 bytes)");
-  const PictureKind kind = picture_kind(bytes);
+  const PictureKind kind = kind_of(bytes_head(bytes));
   if (kind == PictureKind::none) throw Error(Code::source, path + " is not a picture");
   av::PacketPtr packet = av::make_packet();
   if (av_new_packet(packet.get(), static_cast<int>(bytes.size())) < 0) throw std::bad_alloc();
@@ -205,7 +213,7 @@ Frame ImagesSource::decode(const std::string& path, std::size_t index) {
   av::FramePtr frame = av::make_frame();
   {
     CpuGate::Pass pass(*cpu_);
-    av::Decoder decoder(parameters, {.threads = 1, .max_pixels = max_pixels_, .strict = strict}, path);
+    av::Decoder decoder(parameters, {.threads = 1, .max_pixels = max_pixels_, .strict = strict, .drawn_side = svg_side_}, path);
     int code = decoder.send(packet.get(), false);
     ++stats_.packets;
     if (code >= 0) code = decoder.send(nullptr, false);
@@ -269,7 +277,10 @@ std::unique_ptr<Source> make_images_source(const Value& options) {
   const Value* wanted = options.find("rate");
   const double rate = wanted && !wanted->is_null() ? wanted->as_real() : 1.0;
   if (!(rate >= 1e-6) || !(rate <= 1e6)) throw Error(Code::config, "rate is " + std::to_string(rate) + "; use 0.000001 to 1000000 pictures a second");
-  return std::make_unique<ImagesSource>(options["uri"].as_string(), av::pixel_limit(options), rate);
+  const Value* side = options.find("svg_side");
+  const std::int64_t svg_side = side && !side->is_null() ? side->as_integer() : 0;
+  if (svg_side < 0 || svg_side > 8192) throw Error(Code::config, "svg_side is " + std::to_string(svg_side) + "; use 1 to 8192 pixels, or 0 for no SVG");
+  return std::make_unique<ImagesSource>(options["uri"].as_string(), av::pixel_limit(options), rate, static_cast<int>(svg_side));
 }
 
 }  // namespace vidloom

@@ -81,6 +81,10 @@ PictureKind picture_kind(Bytes head) noexcept {
       default: break;
     }
   }
+  std::string_view text(reinterpret_cast<const char*>(head.data()), head.size());
+  if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);
+  text.remove_prefix(std::min(text.find_first_not_of(" \t\r\n"), text.size()));
+  if (text.starts_with("<svg") || ((text.starts_with("<?xml") || text.starts_with("<!--") || text.starts_with("<!DOCTYPE svg")) && text.find("<svg") != text.npos)) return PictureKind::svg;
   return PictureKind::none;
 }
 
@@ -95,6 +99,7 @@ AVCodecID codec_of(PictureKind kind) noexcept {
     case PictureKind::pgm: return AV_CODEC_ID_PGM;
     case PictureKind::ppm: return AV_CODEC_ID_PPM;
     case PictureKind::pam: return AV_CODEC_ID_PAM;
+    case PictureKind::svg: return AV_CODEC_ID_SVG;
     case PictureKind::none: break;
   }
   return AV_CODEC_ID_NONE;

@@ -10,9 +10,9 @@
 
 namespace vidloom {
 
-enum class PictureKind : std::uint8_t { none, jpeg, png, bmp, webp, tiff, pbm, pgm, ppm, pam };
+enum class PictureKind : std::uint8_t { none, jpeg, png, bmp, webp, tiff, pbm, pgm, ppm, pam, svg };
 
-/// \param head  the first 16 bytes or more of the file.
+/// \param head  the first 16 bytes or more of the file; some thousand where it may be an SVG, which can begin with remarks.
 PictureKind picture_kind(std::span<const std::uint8_t> head) noexcept;
 AVCodecID codec_of(PictureKind kind) noexcept;
 

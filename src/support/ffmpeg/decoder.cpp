@@ -31,6 +31,11 @@ Decoder::Decoder(const AVCodecParameters& parameters, const Options& options, co
   codec_->flags |= AV_CODEC_FLAG_UNALIGNED;
   if (options.strict) codec_->err_recognition = AV_EF_EXPLODE | AV_EF_CRCCHECK | AV_EF_BITSTREAM | AV_EF_BUFFER;
   if (!ffmpeg_log_routed()) codec_->log_level_offset = silent;
+  if (options.drawn_side > 0 && codec->id == AV_CODEC_ID_SVG) {
+    // librsvg's wrapper keeps the aspect: both sides are what it must fit into.
+    av_opt_set_int(codec_->priv_data, "width", options.drawn_side, 0);
+    av_opt_set_int(codec_->priv_data, "height", options.drawn_side, 0);
+  }
   prepare_tags(*codec_);
   if (const int code = avcodec_open2(codec_.get(), codec, nullptr); code < 0)
     throw Error(Code::decode, what + ": the decoder " + codec->name + " refuses this stream: " + error_text(code));

@@ -22,6 +22,7 @@ class Decoder {
     std::int64_t max_pixels = 0;    ///< checked before the memory of a picture is taken
     AVRational packet_time_base{0, 1};
     bool strict = false;            ///< any error in the bytes refuses the picture
+    int drawn_side = 0;             ///< longest side at which a vector picture (SVG) is drawn, in pixels; 0: its own
   };
   /// \param what  begins the messages: the file's name.
   /// Throws Error(decode) when this FFmpeg has no such decoder or refuses the parameters.

@@ -119,7 +119,7 @@ TEST_CASE("what stands in the file is read as it is, with absolute paths and the
     "brands": {"adapter": "logos", "references": "brands", "every": "500ms"},
     "people": {"where": {"type": "local", "workers": 3}}},
     "where": {"type": "local", "workers": 2}})";
-  const Value analyses = read_analyses(path);  // logos is not in this version, and not asked for
+  const Value analyses = read_analyses(path);  // there are no such pictures, and nobody asks for them yet
   CHECK(analyses["brands"]["references"].as_string() == folder / "brands");
   CHECK(analyses["brands"]["every"].as_string() == "500ms");
   CHECK(analyses["brands"]["where"]["workers"].as_integer() == 2);

@@ -64,7 +64,7 @@ TEST_CASE("an unknown adapter is answered with the nearest one") {
 }
 
 TEST_CASE("adapters of a later version are known by name and options") {
-  for (const std::string name : {"logos", "yolo", "text", "cloud_vision"}) {
+  for (const std::string name : {"yolo", "text", "cloud_vision"}) {
     CAPTURE(name);
     const std::string text = checked(name);
     CHECK(text.starts_with("not_built: adapter '" + name + "'"));

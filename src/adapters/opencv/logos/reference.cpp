@@ -1,0 +1,349 @@
+#include <adapters/opencv/logos/reference.hpp>
+
+#include <adapters/opencv/logos/gradients.hpp>
+
+#include <opencv2/features2d.hpp>
+#include <opencv2/imgproc.hpp>
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+namespace vidloom {
+inline namespace v0 {
+namespace logo_search {
+namespace {
+
+// Root of the area that references are brought to first; larger ones carry no detail a video shows.
+constexpr double working_size = 320;
+constexpr int pad_share = 6;  // views are padded by a sixth of the size, so that a silhouette's border is an edge
+constexpr int angle_steps = 4;  // to each side
+constexpr double angle_step = 10 * CV_PI / 180;
+
+/// The visible part at working size, and the views its edges are taken from.
+struct Picture {
+  cv::Mat gray, mask;             // mask empty: opaque
+  std::vector<cv::Mat> views;     // padded
+  cv::Size size;                  // without padding
+  int pad = 0;
+};
+
+cv::Mat gray_of(const cv::Mat& bgr) {
+  cv::Mat gray;
+  cv::cvtColor(bgr, gray, cv::COLOR_BGR2GRAY);
+  return gray;
+}
+
+/// \return where the picture differs from the colour of its border; empty where the border has no one colour.
+cv::Mat mask_by_border(const cv::Mat& bgr) {
+  std::vector<cv::Vec3b> border;
+  for (int x = 0; x < bgr.cols; ++x) border.push_back(bgr.at<cv::Vec3b>(0, x)), border.push_back(bgr.at<cv::Vec3b>(bgr.rows - 1, x));
+  for (int y = 0; y < bgr.rows; ++y) border.push_back(bgr.at<cv::Vec3b>(y, 0)), border.push_back(bgr.at<cv::Vec3b>(y, bgr.cols - 1));
+  cv::Vec3b middle;
+  for (int c = 0; c < 3; ++c) {
+    std::vector<std::uint8_t> values;
+    for (const cv::Vec3b& colour : border) values.push_back(colour[c]);
+    std::nth_element(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2), values.end());
+    middle[c] = values[values.size() / 2];
+  }
+  const auto distance = [&middle](const cv::Vec3b& colour) {
+    return std::max({std::abs(colour[0] - middle[0]), std::abs(colour[1] - middle[1]), std::abs(colour[2] - middle[2])});
+  };
+  const auto alike = std::count_if(border.begin(), border.end(), [&](const cv::Vec3b& colour) { return distance(colour) < 16; });
+  if (static_cast<double>(alike) < 0.97 * static_cast<double>(border.size())) return {};
+  cv::Mat mask(bgr.size(), CV_8UC1);
+  for (int y = 0; y < bgr.rows; ++y) {
+    for (int x = 0; x < bgr.cols; ++x) mask.at<std::uint8_t>(y, x) = static_cast<std::uint8_t>(std::min(255, distance(bgr.at<cv::Vec3b>(y, x)) * 4));
+  }
+  const double seen = cv::mean(mask)[0] / 255;
+  return seen > 0.02 && seen < 0.98 ? mask : cv::Mat();
+}
+
+double spread_within(const cv::Mat& bgr, const cv::Mat& mask) {
+  cv::Mat solid;
+  cv::erode(mask >= 250, solid, cv::getStructuringElement(cv::MORPH_RECT, {3, 3}));
+  if (cv::countNonZero(solid) < 16) solid = mask >= 128;
+  cv::Scalar mean, deviation;
+  cv::meanStdDev(bgr, mean, deviation, solid);
+  return std::max({deviation[0], deviation[1], deviation[2]});
+}
+
+Picture prepare(const cv::Mat& bgr, const cv::Mat& alpha, Look& look) {
+  cv::Mat mask = alpha;
+  if (!mask.empty() && cv::countNonZero(mask < 250) < static_cast<int>(mask.total() / 200)) mask.release();
+  if (mask.empty()) mask = mask_by_border(bgr);
+  cv::Rect visible({}, bgr.size());
+  if (!mask.empty()) {
+    const cv::Rect part = cv::boundingRect(mask >= 64);
+    if (part.area() > 0) visible = part;
+    look = spread_within(bgr(visible), mask(visible)) < 12 ? Look::flat : Look::cutout;
+  }
+  Picture picture;
+  const double factor = working_size / std::sqrt(static_cast<double>(visible.area()));
+  const cv::Size size(std::max(8, cvRound(visible.width * factor)), std::max(8, cvRound(visible.height * factor)));
+  const int how = factor < 1 ? cv::INTER_AREA : cv::INTER_CUBIC;
+  cv::resize(gray_of(bgr(visible)), picture.gray, size, 0, 0, how);
+  if (!mask.empty()) cv::resize(mask(visible), picture.mask, size, 0, 0, how);
+  picture.size = size;
+  picture.pad = static_cast<int>(working_size) / pad_share;
+  const auto padded = [&](const cv::Mat& view, int border, double value) {
+    cv::Mat out;
+    cv::copyMakeBorder(view, out, picture.pad, picture.pad, picture.pad, picture.pad, border, cv::Scalar::all(value));
+    return out;
+  };
+  if (look == Look::opaque) {
+    picture.views.push_back(padded(picture.gray, cv::BORDER_REPLICATE, 0));
+  } else if (look == Look::flat) {
+    picture.views.push_back(padded(picture.mask, cv::BORDER_CONSTANT, 0));
+  } else {
+    // On black and on white: the border of a part that is dark or bright shows in one of them.
+    for (const double ground : {0.0, 255.0}) {
+      cv::Mat on(size, CV_8UC1);
+      for (int y = 0; y < size.height; ++y) {
+        for (int x = 0; x < size.width; ++x) {
+          const double share = picture.mask.at<std::uint8_t>(y, x) / 255.0;
+          on.at<std::uint8_t>(y, x) = cv::saturate_cast<std::uint8_t>(share * picture.gray.at<std::uint8_t>(y, x) + (1 - share) * ground);
+        }
+      }
+      picture.views.push_back(padded(on, cv::BORDER_CONSTANT, ground));
+    }
+  }
+  return picture;
+}
+
+/// The views at `size`, turned about the middle. \return and where the mark's middle is.
+cv::Point2f render(const Picture& picture, double size, double angle, std::vector<cv::Mat>& out) {
+  const double factor = size / working_size;
+  const double c = std::cos(angle) * factor, s = std::sin(angle) * factor;
+  const double width = picture.views[0].cols, height = picture.views[0].rows;
+  const int w = static_cast<int>(std::ceil(std::abs(c) * width + std::abs(s) * height)) + 2;
+  const int h = static_cast<int>(std::ceil(std::abs(s) * width + std::abs(c) * height)) + 2;
+  const cv::Matx23d map(c, -s, (w - 1) / 2.0 - c * (width - 1) / 2 + s * (height - 1) / 2, s, c,
+                        (h - 1) / 2.0 - s * (width - 1) / 2 - c * (height - 1) / 2);
+  out.clear();
+  for (const cv::Mat& view : picture.views) {
+    cv::Mat smooth, turned;
+    // What INTER_AREA does for upright pictures: average over the pixels that become one.
+    cv::GaussianBlur(view, smooth, {}, 0.45 / std::min(1.0, factor));
+    cv::warpAffine(smooth, turned, map, {w, h}, cv::INTER_LINEAR, cv::BORDER_REPLICATE);
+    out.push_back(turned);
+  }
+  return {static_cast<float>((w - 1) / 2.0), static_cast<float>((h - 1) / 2.0)};
+}
+
+struct Edge {
+  int x, y;
+  float strength;
+  short gx, gy;
+};
+
+/// Pixels on the ridge of an edge, strongest first.
+std::vector<Edge> ridge(const Gradient& gradient) {
+  const int width = gradient.x.cols, height = gradient.x.rows;
+  cv::Mat strength(height, width, CV_32F);
+  float largest = 0;
+  for (int y = 0; y < height; ++y) {
+    for (int x = 0; x < width; ++x) {
+      const float s = std::hypot(static_cast<float>(gradient.x.at<short>(y, x)), static_cast<float>(gradient.y.at<short>(y, x)));
+      strength.at<float>(y, x) = s;
+      largest = std::max(largest, s);
+    }
+  }
+  std::vector<Edge> edges;
+  const float least = std::max(60.0F, 0.15F * largest);
+  for (int y = 1; y + 1 < height; ++y) {
+    for (int x = 1; x + 1 < width; ++x) {
+      const float s = strength.at<float>(y, x);
+      if (s < least) continue;
+      const short gx = gradient.x.at<short>(y, x), gy = gradient.y.at<short>(y, x);
+      const int dx = std::abs(gx) * 1024 > std::abs(gy) * 424 ? (gx > 0 ? 1 : -1) : 0;
+      const int dy = std::abs(gy) * 1024 > std::abs(gx) * 424 ? (gy > 0 ? 1 : -1) : 0;
+      if (s < strength.at<float>(y + dy, x + dx) || s <= strength.at<float>(y - dy, x - dx)) continue;
+      edges.push_back({x, y, s, gx, gy});
+    }
+  }
+  std::stable_sort(edges.begin(), edges.end(), [](const Edge& a, const Edge& b) { return a.strength > b.strength; });
+  return edges;
+}
+
+/// `count` of them, as far from each other as that allows.
+std::vector<Edge> scattered(const std::vector<Edge>& edges, std::size_t count) {
+  if (edges.size() <= count) return edges;
+  for (float apart = 12; apart > 0.4F; apart *= 0.88F) {
+    std::vector<Edge> chosen;
+    for (const Edge& edge : edges) {
+      const bool near = std::any_of(chosen.begin(), chosen.end(), [&](const Edge& other) {
+        const auto dx = static_cast<float>(edge.x - other.x), dy = static_cast<float>(edge.y - other.y);
+        return dx * dx + dy * dy < apart * apart;
+      });
+      if (!near) chosen.push_back(edge);
+      if (chosen.size() == count) return chosen;
+    }
+  }
+  return {edges.begin(), edges.begin() + static_cast<std::ptrdiff_t>(count)};
+}
+
+/// Leaves out what padding made: an opaque picture's edges end with it, a silhouette's may lie on its border.
+void keep_own(std::vector<Edge>& edges, const Reference& reference, cv::Point2f middle, double size, double angle) {
+  const double margin = reference.look == Look::opaque ? -1.5 : 1.5;
+  const double across = reference.extent.width * size / 2 + margin, down = reference.extent.height * size / 2 + margin;
+  const double c = std::cos(angle), s = std::sin(angle);
+  std::erase_if(edges, [&](const Edge& edge) {
+    const double x = static_cast<double>(edge.x) - static_cast<double>(middle.x), y = static_cast<double>(edge.y) - static_cast<double>(middle.y);
+    return std::abs(c * x + s * y) > across || std::abs(c * y - s * x) > down;
+  });
+}
+
+void add_templates(const Picture& picture, Reference& reference) {
+  std::vector<cv::Mat> views;
+  for (int scale = 0; scale < template_scales; ++scale) {
+    const double size = smallest_template * std::pow(template_ratio, scale);
+    for (int turn = -angle_steps; turn <= angle_steps; ++turn) {
+      Template made;
+      made.size = static_cast<float>(size);
+      made.angle = static_cast<float>(turn * angle_step);
+      const cv::Point2f middle = render(picture, size, made.angle, views);
+      std::vector<Edge> edges = ridge(strongest_gradient(views));
+      keep_own(edges, reference, middle, size, made.angle);
+      for (const Edge& edge : scattered(edges, template_points)) {
+        made.points.push_back({static_cast<std::int16_t>(cvRound(static_cast<float>(edge.x) - middle.x)),
+                               static_cast<std::int16_t>(cvRound(static_cast<float>(edge.y) - middle.y)), direction_bin(edge.gx, edge.gy)});
+      }
+      if (made.points.size() >= 20) reference.templates.push_back(std::move(made));
+    }
+  }
+}
+
+void add_edges(const Picture& picture, Reference& reference) {
+  std::vector<cv::Mat> views;
+  for (std::size_t level = 0; level < edge_sizes.size(); ++level) {
+    const cv::Point2f middle = render(picture, edge_sizes[level], 0, views);
+    const cv::Point2f half(reference.extent.width / 2, reference.extent.height / 2);
+    std::vector<Edge> edges = ridge(strongest_gradient(views));
+    keep_own(edges, reference, middle, static_cast<double>(edge_sizes[level]), 0);
+    for (const Edge& edge : scattered(edges, 160)) {
+      const float length = std::hypot(static_cast<float>(edge.gx), static_cast<float>(edge.gy));
+      const cv::Point2f at((static_cast<float>(edge.x) - middle.x) / edge_sizes[level] + half.x,
+                           (static_cast<float>(edge.y) - middle.y) / edge_sizes[level] + half.y);
+      reference.edges[level].push_back({at, {static_cast<float>(edge.gx) / length, static_cast<float>(edge.gy) / length}});
+    }
+  }
+}
+
+void add_patch(const Picture& picture, Reference& reference) {
+  std::vector<cv::Mat> views;
+  const cv::Point2f middle = render(picture, patch_size, 0, views);
+  Patch& patch = reference.patch;
+  patch.step = 1 / patch_size;
+  patch.origin = cv::Point2f(reference.extent.width / 2, reference.extent.height / 2) - middle * patch.step;
+  views[0].convertTo(patch.values, CV_32F);
+  const int width = views[0].cols, height = views[0].rows;
+  const float margin = 0.5F;
+  const cv::Rect within(cv::Point(cvFloor(middle.x - reference.extent.width * patch_size / 2 + margin), cvFloor(middle.y - reference.extent.height * patch_size / 2 + margin)),
+                        cv::Point(cvCeil(middle.x + reference.extent.width * patch_size / 2 - margin) + 1, cvCeil(middle.y + reference.extent.height * patch_size / 2 - margin) + 1));
+  patch.weights = cv::Mat::zeros(height, width, CV_8UC1);
+  patch.inside = cv::Mat::zeros(height, width, CV_8UC1);
+  if (reference.look == Look::opaque) {
+    patch.weights(within & cv::Rect({}, patch.weights.size())).setTo(255);
+    patch.inside = patch.weights.clone();
+    return;
+  }
+  Picture of_mask = picture;
+  of_mask.views.clear();
+  cv::Mat padded;
+  cv::copyMakeBorder(picture.mask, padded, picture.pad, picture.pad, picture.pad, picture.pad, cv::BORDER_CONSTANT, cv::Scalar::all(0));
+  of_mask.views.push_back(padded);
+  render(of_mask, patch_size, 0, views);
+  patch.inside = views[0] >= 230;
+  if (reference.look == Look::flat) {
+    cv::dilate(views[0] >= 100, patch.weights, cv::getStructuringElement(cv::MORPH_ELLIPSE, {7, 7}));
+  } else {
+    patch.weights = views[0] >= 200;  // what is around it is unknown
+  }
+}
+
+void add_corners(const Picture& picture, Reference& reference) {
+  cv::Mat source = picture.views[0], mask;
+  for (const double size : {240.0, 60.0}) {
+    const double factor = size / working_size;
+    cv::Mat small, padded;
+    cv::resize(source, small, {}, factor, factor, cv::INTER_AREA);
+    const cv::Mat own = reference.look == Look::opaque ? cv::Mat(picture.size, CV_8UC1, cv::Scalar::all(255)) : picture.mask;
+    cv::copyMakeBorder(own, padded, picture.pad, picture.pad, picture.pad, picture.pad, cv::BORDER_CONSTANT, cv::Scalar::all(0));
+    cv::resize(padded, mask, small.size(), 0, 0, cv::INTER_AREA);
+    mask = mask >= 128;
+    const auto orb = cv::ORB::create(size > 100 ? 500 : 120, 1.2F, size > 100 ? 7 : 3, 5, 0, 2, cv::ORB::HARRIS_SCORE, 31, 12);
+    std::vector<cv::KeyPoint> points;
+    cv::Mat rows;
+    orb->detectAndCompute(small, mask, points, rows);
+    for (const cv::KeyPoint& point : points) {
+      const cv::Point2f at = point.pt * static_cast<float>(1 / factor) - cv::Point2f(static_cast<float>(picture.pad), static_cast<float>(picture.pad));
+      reference.corners.push_back(at * static_cast<float>(1 / working_size));
+      reference.corner_sizes.push_back(point.size / static_cast<float>(size));
+      reference.corner_angles.push_back(point.angle);
+    }
+    if (size > 100) {
+      std::vector<cv::Point2f> spread;
+      for (const cv::KeyPoint& point : points) spread.push_back(point.pt);
+      const double covered = spread.size() < 3 ? 0 : cv::contourArea([&] { std::vector<cv::Point2f> hull; cv::convexHull(spread, hull); return hull; }());
+      reference.textured = points.size() >= 150 && covered > 0.25 * size * size && reference.look != Look::flat;
+    }
+    if (!rows.empty()) reference.descriptors.push_back(rows);
+  }
+}
+
+/// Judges how much of the mark is its own: rectangles, discs and rings are everywhere.
+void judge(const Picture& picture, Reference& reference) {
+  if (reference.templates.empty()) {
+    reference.hopeless = !reference.textured;
+    reference.weakness = "it shows no edges";
+    return;
+  }
+  if (reference.look == Look::opaque) {
+    reference.plain = !reference.textured && reference.corners.size() < 30;
+    if (reference.plain) reference.weakness = "it has few details (" + std::to_string(reference.corners.size()) + " corners)";
+    return;
+  }
+  std::vector<std::vector<cv::Point>> contours;
+  const cv::Mat solid = picture.mask >= 128;
+  cv::findContours(solid, contours, cv::RETR_CCOMP, cv::CHAIN_APPROX_NONE);
+  // Convex outlines say little, whether around or within. What counts is the length of outline that is not.
+  double own = 0;
+  int parts = 0;
+  for (const auto& contour : contours) {
+    const double length = cv::arcLength(contour, true);
+    if (length < 0.15 * working_size) continue;
+    ++parts;
+    std::vector<cv::Point> hull;
+    cv::convexHull(contour, hull);
+    const double solidity = cv::contourArea(contour) / std::max(1.0, cv::contourArea(hull));
+    if (solidity < 0.94) own += length * std::min(1.0, (1 - solidity) * 5);
+  }
+  const bool one_colour = reference.look == Look::flat;
+  reference.plain = one_colour && own < 0.8 * working_size && parts < 4;
+  if (reference.plain) reference.weakness = "its outline is as simple as a disc's or a rectangle's";
+}
+
+}  // namespace
+
+Reference make_reference(const cv::Mat& bgr, const cv::Mat& alpha, Method method) {
+  Reference reference;
+  const Picture picture = prepare(bgr, alpha, reference.look);
+  reference.extent = {static_cast<float>(picture.size.width / working_size), static_cast<float>(picture.size.height / working_size)};
+  add_edges(picture, reference);
+  add_patch(picture, reference);
+  add_templates(picture, reference);
+  add_corners(picture, reference);
+  judge(picture, reference);
+  if (method == Method::features) {
+    reference.templates.clear();
+    if (!reference.textured && reference.corners.size() >= 12 ) reference.textured = true;
+    if (!reference.textured) reference.hopeless = true, reference.weakness = "it has too few corners for method features";
+  }
+  if (method == Method::shape) reference.textured = false;
+  return reference;
+}
+
+}  // namespace logo_search
+}  // namespace v0
+}  // namespace vidloom

@@ -1,0 +1,91 @@
+#include <adapters/opencv/logos/align.hpp>
+
+#include <adapters/opencv/logos/candidates.hpp>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+
+namespace vidloom {
+inline namespace v0 {
+namespace logo_search {
+namespace {
+
+// Likeness after the first moves, and in the end, below which a guess was wrong.
+constexpr double least_at_first = 0.25, least_in_the_end = 0.4;
+constexpr int longest_walk = 24;
+
+/// Every second pixel of the reference's grid against the scene: normalised cross-correlation.
+class Likeness {
+ public:
+  Likeness(const Scene& scene, const Reference& reference, double size) : patch_(reference.patch) {
+    std::size_t level = 0;
+    while (size / factor_ > 1.5 * patch_size && level + 1 < scene.levels.size()) factor_ *= 2, ++level;
+    gray_ = scene.levels[level];
+  }
+  double at(const cv::Matx33d& map) const {
+    double n = 0, a = 0, b = 0, aa = 0, bb = 0, ab = 0;
+    for (int y = 0; y < patch_.values.rows; y += 2) {
+      const auto* values = patch_.values.ptr<float>(y);
+      const auto* weights = patch_.weights.ptr<std::uint8_t>(y);
+      for (int x = y / 2 % 2; x < patch_.values.cols; x += 2) {
+        if (!weights[x]) continue;
+        const cv::Point2d place = map_point(map, static_cast<double>(patch_.origin.x + static_cast<float>(x) * patch_.step), static_cast<double>(patch_.origin.y + static_cast<float>(y) * patch_.step));
+        const double p = static_cast<double>(values[x]);
+        const double q = static_cast<double>(sample(gray_, static_cast<float>((place.x + 0.5) / factor_ - 0.5), static_cast<float>((place.y + 0.5) / factor_ - 0.5)));
+        n += 1, a += p, b += q, aa += p * p, bb += q * q, ab += p * q;
+      }
+    }
+    if (n < 16) return 0;
+    const double va = aa / n - a * a / n / n, vb = bb / n - b * b / n / n;
+    return va <= 0 ? 0 : (ab / n - a * b / n / n) / std::sqrt(va * (std::max(0.0, vb) + 4));
+  }
+
+ private:
+  const Patch& patch_;
+  cv::Mat gray_;
+  double factor_ = 1;
+};
+
+}  // namespace
+
+double likeness(const Scene& scene, const Reference& reference, const cv::Matx33d& map) { return Likeness(scene, reference, size_of(map, reference)).at(map); }
+
+bool settle_by_pixels(const Scene& scene, const Reference& reference, cv::Matx33d& map) {
+  const double size = size_of(map, reference);
+  const Likeness likeness(scene, reference, size);
+  const cv::Point2d centre = map_point(map, reference.extent.width / 2, reference.extent.height / 2);
+  const cv::Matx33d to(1 / size, 0, -centre.x / size, 0, 1 / size, -centre.y / size, 0, 0, 1), back(size, 0, centre.x, 0, size, centre.y, 0, 0, 1);
+  double best = likeness.at(map);
+  double step = 1;
+  for (int walk = 0; walk < longest_walk && step > 0.1; ++walk) {
+    bool better = false;
+    // Shift right and down, size, angle; later also stretch and shear. In shares of the mark's size, and radians.
+    for (int which = 0; which < (walk < 3 ? 4 : 6); ++which) {
+      for (const double sign : {1.0, -1.0}) {
+        const double d = sign * step;
+        cv::Matx33d move = cv::Matx33d::eye();
+        switch (which) {
+          case 0: move(0, 2) = 0.05 * d; break;
+          case 1: move(1, 2) = 0.05 * d; break;
+          case 2: move(0, 0) = move(1, 1) = 1 + 0.08 * d; break;
+          case 3: move(0, 0) = move(1, 1) = std::cos(0.09 * d), move(1, 0) = std::sin(0.09 * d), move(0, 1) = -std::sin(0.09 * d); break;
+          case 4: move(0, 0) = 1 + 0.06 * d, move(1, 1) = 1 / (1 + 0.06 * d); break;
+          default: move(0, 1) = move(1, 0) = 0.06 * d; break;
+        }
+        const cv::Matx33d tried = back * move * to * map;
+        const double here = likeness.at(tried);
+        if (here <= best) continue;
+        best = here, map = tried, better = true;
+        break;
+      }
+    }
+    if (walk == 1 && best < least_at_first) return false;
+    if (!better) step /= 2;
+  }
+  return best >= least_in_the_end;
+}
+
+}  // namespace logo_search
+}  // namespace v0
+}  // namespace vidloom
