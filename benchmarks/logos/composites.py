@@ -266,8 +266,8 @@ CRF = {"crf18": 18, "crf28": 28, "crf35": 35, "blur": 23, "hidden": 23, "none": 
 def make(data: Path, clips: Path, split: str, out: Path, seed: int, sets: int, per_cell: int, negatives: int) -> None:
     """``sets`` folders, each with references/ (10 marks: 7 flat, 3 textured), one film a damage, and films without any of its marks.
 
-    A set has ``per_cell`` composites of each damage, size and kind (flat, textured), and ``negatives`` frames without one of its marks: of these
-    one third is plain, two thirds carry a mark of another set. truth.json says where what is.
+    A set has ``per_cell`` composites of each damage, size and kind (flat, textured), and ``negatives`` frames without one of
+    its marks: of these one third is plain, two thirds carry a mark of another set. truth.json says where what is.
     """
     # crc of the split, so that tune and held differ in all they draw.
     rng = np.random.default_rng(seed + (0 if split == "tune" else 1_000_003))

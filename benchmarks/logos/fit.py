@@ -1,4 +1,4 @@
-"""Runs the tool ``vidloom_logo_candidates`` on sets that composites.py made, labels each find by the truth and fits the logistics of evidence.cpp.
+"""Runs the tool ``vidloom_logo_candidates`` on sets that composites.py made, labels each find by the truth, fits evidence.cpp's logistics.
 
 python fit.py TOOL SETS...          finds.json beside each set's truth.json, then tables and weights
 """
@@ -135,13 +135,11 @@ def main() -> None:
             continue
         for name in NAMES:
             good, bad = np.array([row[name] for row in right]), np.array([row[name] for row in wrong])
-            print(
-                f"  {name:10} right 5 % {np.percentile(good, 5):7.3f}  half {np.median(good):7.3f}   wrong half {np.median(bad):7.3f}  99 % {np.percentile(bad, 99):7.3f}  most {bad.max():7.3f}"
-            )
+            spread = (np.percentile(good, 5), np.median(good), np.median(bad), np.percentile(bad, 99), bad.max())
+            print("  {:10} right 5 % {:7.3f}  half {:7.3f}   wrong half {:7.3f}  99 % {:7.3f}  most {:7.3f}".format(name, *spread))
         fit_weights(kind, right, wrong)
-        print(
-            f"  corners off: half {np.median([row['off'] for row in right]):.2f}, 90 % {np.percentile([row['off'] for row in right], 90):.2f} pixels"
-        )
+        off = [row["off"] for row in right]
+        print(f"  corners off: half {np.median(off):.2f}, 90 % {np.percentile(off, 90):.2f} pixels")
 
 
 if __name__ == "__main__":
