@@ -116,7 +116,8 @@ def rectified(picture: np.ndarray, corners: list[tuple[float, float]], width: in
 
 def test_the_printed_box_is_outlined_as_it_turns_and_no_cup_is_a_box(tmp_path):
     box = str(clip_folder() / "box.mp4")
-    first = next(iter(vl.open(box))).image("rgb").numpy()
+    source = vl.open_source(box)
+    first = source.frames_at(indices=[0])[0].image("rgb").numpy()
     corners = [(370, 15), (597, 68), (567, 180), (297, 100)]  # the lid in the first picture, by eye
     vl.Frame.from_array(rectified(first, corners, 330, 200)).save(tmp_path / "lid.png")
     found = [frame["logos"] for frame in vl.analyze(box, vl.logos(tmp_path / "lid.png"), every=1)]
