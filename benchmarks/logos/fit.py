@@ -118,19 +118,30 @@ def main() -> None:
         wrong = [row for row in found if not row["right"]]
         if not found:
             continue
-        print(f"{kind}: {len(truths)} marks, {len(right)} found among candidates, {len(wrong)} other candidates")
-        best = {(row["folder"], row["film"], row["frame"]): row for row in right}
+        answered = [row for row in found if row["confidence"] >= 0.5]
+        alarms = [row for row in answered if not row["right"]]
+        print(f"{kind}: {len(truths)} marks, {len(answered)} answers, {len(alarms)} of them wrong")
+        print(f"  candidates: {len(right)} right, {len(wrong)} wrong")
+        best = {(row["folder"], row["film"], row["frame"]) for row in answered if row["right"]}
+        damages = sorted({said["damage"] for said in truths.values()})
+        print("| longest side | angle | " + " | ".join(damages) + " | all |\n|---" * 1 + "|---" * (len(damages) + 2) + "|")
         for size in sorted({said["size"] for said in truths.values()}):
-            line = f"  {size:4}"
-            for damage in sorted({said["damage"] for said in truths.values()}):
-                for upright in (True, False):
+            for upright in (True, False):
+                cells = []
+                for damage in [*damages, None]:
                     cell = [
                         key
                         for key, said in truths.items()
-                        if said["size"] == size and said["damage"] == damage and (abs(said["angle"]) <= 4) == upright
+                        if said["size"] == size and damage in (None, said["damage"]) and (abs(said["angle"]) <= 4) == upright
                     ]
-                    line += f"  {damage}{'|' if upright else '/'}{sum(key in best for key in cell):3}/{len(cell):<3}"
-            print(line)
+                    cells.append(f"{sum(key in best for key in cell)}/{len(cell)}")
+                print(f"| {size} | {'to 4' if upright else 'to 40'} | " + " | ".join(cells) + " |")
+        for name, chosen in (
+            ("60 pixels and more", [key for key, said in truths.items() if said["size"] >= 60]),
+            ("60 pixels and more, upright", [key for key, said in truths.items() if said["size"] >= 60 and abs(said["angle"]) <= 4]),
+            ("60 pixels and more, not hidden", [key for key, said in truths.items() if said["size"] >= 60 and said["damage"] != "hidden"]),
+        ):
+            print(f"  recall, {name}: {sum(key in best for key in chosen)} of {len(chosen)}")
         if not right or not wrong:
             continue
         for name in NAMES:

@@ -22,17 +22,24 @@ class Likeness {
     std::size_t level = 0;
     while (size / factor_ > 1.5 * patch_size && level + 1 < scene.levels.size()) factor_ *= 2, ++level;
     gray_ = scene.levels[level];
+    share_ = 1 / factor_;
   }
   double at(const cv::Matx33d& map) const {
     double n = 0, a = 0, b = 0, aa = 0, bb = 0, ab = 0;
+    const bool affine = map(2, 0) == 0 && map(2, 1) == 0;
+    const double step = static_cast<double>(patch_.step), left = static_cast<double>(patch_.origin.x), top = static_cast<double>(patch_.origin.y);
     for (int y = 0; y < patch_.values.rows; y += 2) {
       const auto* values = patch_.values.ptr<float>(y);
       const auto* weights = patch_.weights.ptr<std::uint8_t>(y);
+      const double v = top + y * step;
+      const double row_x = map(0, 1) * v + map(0, 2), row_y = map(1, 1) * v + map(1, 2), row_w = map(2, 1) * v + map(2, 2);
       for (int x = y / 2 % 2; x < patch_.values.cols; x += 2) {
         if (!weights[x]) continue;
-        const cv::Point2d place = map_point(map, static_cast<double>(patch_.origin.x + static_cast<float>(x) * patch_.step), static_cast<double>(patch_.origin.y + static_cast<float>(y) * patch_.step));
+        const double u = left + x * step, w = affine ? map(2, 2) : map(2, 0) * u + row_w;
+        const double scale = w == 1 ? 1 : 1 / w;
+        const double place_x = (map(0, 0) * u + row_x) * scale, place_y = (map(1, 0) * u + row_y) * scale;
         const double p = static_cast<double>(values[x]);
-        const double q = static_cast<double>(sample(gray_, static_cast<float>((place.x + 0.5) / factor_ - 0.5), static_cast<float>((place.y + 0.5) / factor_ - 0.5)));
+        const double q = static_cast<double>(sample(gray_, static_cast<float>((place_x + 0.5) * share_ - 0.5), static_cast<float>((place_y + 0.5) * share_ - 0.5)));
         n += 1, a += p, b += q, aa += p * p, bb += q * q, ab += p * q;
       }
     }
@@ -44,7 +51,7 @@ class Likeness {
  private:
   const Patch& patch_;
   cv::Mat gray_;
-  double factor_ = 1;
+  double factor_ = 1, share_ = 1;  ///< scene pixels in one of `gray_`'s; the other way round
 };
 
 }  // namespace
