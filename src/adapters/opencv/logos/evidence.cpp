@@ -11,14 +11,14 @@ namespace {
 
 constexpr int window = 8, hop = 4;
 
-/// Fitted by benchmarks/logos/fit.py to the tuning half; the constants are moved so that 0.5 lies above the strongest wrong guess there.
+/// From benchmarks/logos/fit.py, rounded; the constants are moved so that 0.5 lies above the strongest wrong guess of all composites seen.
 struct Weights {
   double support, direction, ncc, blocks, constant;
 };
-constexpr Weights flat_weights{0, 12, 2, 18, -23.1};
-constexpr Weights print_weights{1.4, 15.2, 8.9, 27.1, -30.2};
-// Marks as simple as a disc are met by chance.
-constexpr double plain_penalty = 3;
+constexpr Weights flat_weights{0, 12, 2, 18, -23.6};
+constexpr Weights print_weights{1.4, 15.2, 8.9, 27.1, -31.2};
+// Marks of few details are met by chance, smooth pictures above all.
+constexpr double plain_flat_penalty = 3, plain_print_penalty = 8;
 // So are small ones: few pixels agree with much by chance.
 constexpr double small_size = 44, small_penalty = 5;  // pixels; for each halving below
 
@@ -135,7 +135,8 @@ double confidence_of(const Reference& reference, const Evidence& e) noexcept {
   const auto support = static_cast<double>(e.edges.support), direction = static_cast<double>(e.edges.direction);
   const auto ncc = static_cast<double>(e.ncc), blocks = static_cast<double>(e.blocks);
   const Weights& w = reference.look == Look::flat ? flat_weights : print_weights;
-  const double z = w.support * support + w.direction * direction + w.ncc * ncc + w.blocks * blocks + w.constant - (reference.plain ? plain_penalty : 0) -
+  const double penalty = !reference.plain ? 0 : reference.look == Look::flat ? plain_flat_penalty : plain_print_penalty;
+  const double z = w.support * support + w.direction * direction + w.ncc * ncc + w.blocks * blocks + w.constant - penalty -
                    small_penalty * std::max(0.0, std::log2(small_size / std::max(1.0, static_cast<double>(e.size))));
   return 1 / (1 + std::exp(-z));
 }

@@ -17,6 +17,7 @@ namespace {
 // Root of the area that references are brought to first; larger ones carry no detail a video shows.
 constexpr double working_size = 320;
 constexpr int pad_share = 6;  // views are padded by a sixth of the size, so that a silhouette's border is an edge
+constexpr std::size_t least_corners = 60;  // of a flat mark that can be told from what is met by chance
 constexpr int angle_steps = 4;  // to each side
 constexpr double angle_step = 10 * CV_PI / 180;
 
@@ -300,7 +301,8 @@ void judge(const Picture& picture, Reference& reference) {
     return;
   }
   if (reference.look == Look::opaque) {
-    reference.plain = !reference.textured && reference.corners.size() < 30;
+    // Smooth pictures resemble many things.
+    reference.plain = !reference.textured;
     if (reference.plain) reference.weakness = "it has few details (" + std::to_string(reference.corners.size()) + " corners)";
     return;
   }
@@ -322,6 +324,10 @@ void judge(const Picture& picture, Reference& reference) {
   const bool one_colour = reference.look == Look::flat;
   reference.plain = one_colour && own < 0.8 * working_size && parts < 4;
   if (reference.plain) reference.weakness = "its outline is as simple as a disc's or a rectangle's";
+  if (reference.look == Look::flat && !reference.plain && reference.corners.size() < least_corners) {
+    reference.plain = true;
+    reference.weakness = "its outline has few corners (" + std::to_string(reference.corners.size()) + ")";
+  }
 }
 
 }  // namespace
