@@ -1,9 +1,9 @@
 #include <adapters/opencv/logos.hpp>
 
+#include <adapters/opencv/gray_search.hpp>
 #include <adapters/opencv/logos/finder.hpp>
 #include <adapters/opencv/logos/reference_files.hpp>
 #include <adapters/options.hpp>
-#include <support/opencv/gray.hpp>
 #include <vidloom/adapters/logos.hpp>
 
 #include <opencv2/core/utility.hpp>
@@ -26,6 +26,8 @@ using logo_search::Reference;
 
 // Longest side of the picture that is searched: marks of 30 pixels and more there are found, and time grows with its area.
 constexpr int searched_side = 960;
+// Around regions so much more is searched, for marks that reach out of them.
+constexpr int least_margin = 32;
 // Finds below are no answers: where that lies decides over false alarms, see docs/reference/logos.md.
 constexpr double least_confidence = 0.5;
 // Two finds that overlap by so much of the smaller one are one thing seen twice, or one brand taken for another.
@@ -81,20 +83,10 @@ class Logos final : public DetectionAdapter {
  private:
   Result<Detections> look_at(const Item& item) const try {
     const Frame& frame = item.frame;
-    const Size size = fit_inside(frame.size(), searched_side);
-    // The decoder's own luma serves where it is upright and of that size already.
-    std::optional<Image> image;
-    cv::Mat gray;
-    if (const PlaneView luma = frame.luma(); luma.size == size && frame.display_from_luma() == Affine{}) {
-      gray = matrix_of(luma);
-    } else {
-      image = frame.image({.size = size, .format = ImageSpec::Format::gray8});
-      gray = matrix_of({image->bytes().data(), image->stride(), image->size()});
-    }
-    const Affine display_from_gray = image ? image->display_from_image() : Affine{};
-    const cv::Rect part = part_to_search(item.regions, gray.size(), display_from_gray);
+    const GrayPicture gray(frame, searched_side);
+    const cv::Rect part = gray.part_around(item.regions, {least_margin, least_margin});
     std::vector<Answer> answers;
-    if (std::min(part.width, part.height) >= 16) answers = search(gray(part), part.tl(), display_from_gray, frame.size());
+    if (std::min(part.width, part.height) >= 16) answers = search(gray.pixels()(part), part.tl(), gray.display_from_here(), frame.size());
     std::erase_if(answers, [&](const Answer& one) { return !looked_for(item.regions, one.box); });
     return detections_of(best_of(std::move(answers)));
   } catch (const cv::Exception& error) {
@@ -164,27 +156,6 @@ class Logos final : public DetectionAdapter {
       found.polygon.push_back(std::move(answer.polygon));
     }
     return found;
-  }
-
-  /// \return the part of the picture around all regions, with room for marks that reach out of them.
-  static cv::Rect part_to_search(std::span<const Box> regions, cv::Size picture, const Affine& display_from_gray) {
-    const cv::Rect all({}, picture);
-    if (regions.empty()) return all;
-    const Affine gray_from_display = inverse(display_from_gray);
-    cv::Rect part;
-    for (const Box& region : regions) {
-      const Box box = clip(map_box(gray_from_display, region), {picture.width, picture.height});
-      const int x = static_cast<int>(std::floor(box.x1)), y = static_cast<int>(std::floor(box.y1));
-      part |= cv::Rect(x, y, static_cast<int>(std::ceil(box.x2)) - x, static_cast<int>(std::ceil(box.y2)) - y);
-    }
-    if (part.empty()) return {};
-    const int side = std::max(32, part.width / 4), above = std::max(32, part.height / 4);
-    return cv::Rect(part.x - side, part.y - above, part.width + 2 * side, part.height + 2 * above) & all;
-  }
-
-  static bool looked_for(std::span<const Box> regions, const Box& box) {
-    const float x = (box.x1 + box.x2) / 2, y = (box.y1 + box.y2) / 2;
-    return regions.empty() || std::ranges::any_of(regions, [x, y](const Box& region) { return x >= region.x1 && x < region.x2 && y >= region.y1 && y < region.y2; });
   }
 
   const LogosOptions options_;

@@ -27,6 +27,11 @@ bool settle(const Scene& scene, const Reference& reference, cv::Matx33d& scene_f
 /// \return false where it stays low.
 bool settle_by_pixels(const Scene& scene, const Reference& reference, cv::Matx33d& scene_from_unit);
 
+/// Of an opaque reference that lies nearly right: all eight degrees of freedom at once, by the enhanced correlation coefficient (Evangelidis
+/// & Psarakis, TPAMI 2008).
+/// \return false where it ran away; the map is then as it was.
+bool refine_by_pixels(const Scene& scene, const Reference& reference, cv::Matx33d& scene_from_unit);
+
 /// \return the normalised cross-correlation of every second pixel of the mark's small picture with the scene, -1 to 1.
 double likeness(const Scene& scene, const Reference& reference, const cv::Matx33d& scene_from_unit);
 

@@ -10,6 +10,8 @@ namespace {
 
 constexpr std::size_t most_by_features = 4;
 // Places below these are not worth the pixels' comparison.
+// Sums of likeness and direction, 2 at most.
+constexpr double worth_refining = 0.9, as_good_as_it_gets = 1.85;
 constexpr float least_support = 0.5F, least_direction = 0.35F;
 
 cv::Rect2d bounds(const Find& find) {
@@ -34,11 +36,19 @@ bool place_by_pixels(const Scene& scene, const Reference& reference, bool by_fea
   cv::Matx33d aligned = guess;
   // Features place a mark within a few pixels.
   if (by_features && align(scene, reference, aligned, true)) consider(aligned);
-  if (best > 1.85) return true;
+  if (best > as_good_as_it_gets) return true;
   cv::Matx33d settled = guess;
   if (settle_by_pixels(scene, reference, settled)) {
     consider(settled);
     if (align(scene, reference, settled, true)) consider(settled);
+  }
+  // What is nearly right is worth all eight degrees of freedom, and the edges' exactness after that.
+  if (best > worth_refining) {
+    cv::Matx33d refined = map;
+    if (refine_by_pixels(scene, reference, refined)) {
+      consider(refined);
+      if (align(scene, reference, refined, true)) consider(refined);
+    }
   }
   return best > 0;
 }

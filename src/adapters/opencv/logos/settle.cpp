@@ -2,6 +2,8 @@
 
 #include <adapters/opencv/logos/candidates.hpp>
 
+#include <opencv2/video/tracking.hpp>
+
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -91,6 +93,54 @@ bool settle_by_pixels(const Scene& scene, const Reference& reference, cv::Matx33
     if (!better) step /= 2;
   }
   return best >= least_in_the_end;
+}
+
+bool refine_by_pixels(const Scene& scene, const Reference& reference, cv::Matx33d& map) {
+  constexpr double most_change = 0.25;  // of the mark's size, at any corner
+  if (reference.look != Look::opaque) return false;
+  const double size = size_of(map, reference);
+  double factor = 1;
+  std::size_t level = 0;
+  while (size / factor > 1.5 * patch_size && level + 1 < scene.levels.size()) factor *= 2, ++level;
+  const cv::Mat& gray = scene.levels[level];
+  const auto corners = [&reference](const cv::Matx33d& from_unit) {
+    const double w = reference.extent.width, h = reference.extent.height;
+    return std::array<cv::Point2d, 4>{map_point(from_unit, 0, 0), map_point(from_unit, w, 0), map_point(from_unit, w, h), map_point(from_unit, 0, h)};
+  };
+  const cv::Matx33d level_from_scene(1 / factor, 0, 0.5 / factor - 0.5, 0, 1 / factor, 0.5 / factor - 0.5, 0, 0, 1);
+  std::vector<cv::Point2f> outline;
+  for (const cv::Point2d& corner : corners(level_from_scene * map)) outline.emplace_back(corner);
+  const int margin = static_cast<int>(std::lround(0.3 * size / factor));
+  cv::Rect around = cv::boundingRect(outline);
+  around = cv::Rect(around.x - margin, around.y - margin, around.width + 2 * margin, around.height + 2 * margin) & cv::Rect({}, gray.size());
+  if (around.width < 16 || around.height < 16) return false;
+  cv::Mat part;
+  gray(around).convertTo(part, CV_32F);
+  const Patch& patch = reference.patch;
+  const cv::Rect whole = cv::boundingRect(patch.weights);  // the grid reaches beyond the mark
+  const double step = static_cast<double>(patch.step);
+  const cv::Matx33d unit_from_patch(step, 0, static_cast<double>(patch.origin.x) + step * whole.x, 0, step, static_cast<double>(patch.origin.y) + step * whole.y, 0, 0, 1);
+  const cv::Matx33d part_from_level(1, 0, -around.x, 0, 1, -around.y, 0, 0, 1);
+  const cv::Matx33d to_part = part_from_level * level_from_scene;
+  const cv::Matx33d start = to_part * map * unit_from_patch;
+  cv::Mat warp(start * (1 / start(2, 2)));
+  warp.convertTo(warp, CV_32F);
+  try {
+    cv::findTransformECC(patch.values(whole), part, warp, cv::MOTION_HOMOGRAPHY, {cv::TermCriteria::COUNT + cv::TermCriteria::EPS, 40, 1e-5}, cv::noArray(), 3);
+  } catch (const cv::Exception&) {  // that is how it says that it does not converge
+    return false;
+  }
+  cv::Mat found;
+  warp.convertTo(found, CV_64F);
+  cv::Matx33d refined = to_part.inv() * cv::Matx33d(found.ptr<double>()) * unit_from_patch.inv();
+  refined *= 1 / refined(2, 2);
+  const auto before = corners(map), after = corners(refined);
+  for (std::size_t i = 0; i < before.size(); ++i) {
+    const cv::Point2d moved = after[i] - before[i];
+    if (!(std::hypot(moved.x, moved.y) < most_change * size)) return false;
+  }
+  map = refined;
+  return true;
 }
 
 }  // namespace logo_search
