@@ -11,7 +11,8 @@ import numpy as np
 import vidloom as vl
 
 PICTURE = 308  # the lid is turned to the camera and held still
-LID = [(257.0, 115.6), (484.6, 174.8), (409.7, 291.7), (135.2, 194.8)]  # in that picture, display pixels, read off by eye: clockwise from the print's top left
+# In that picture, display pixels, read off by eye: clockwise from the print's top left.
+LID = [(257.0, 115.6), (484.6, 174.8), (409.7, 291.7), (135.2, 194.8)]
 SIZE = (300, 206)
 
 
