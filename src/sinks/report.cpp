@@ -81,7 +81,7 @@ class ReportSink final : public Sink {
   };
   struct Open {
     std::shared_ptr<ReportStream> stream;
-    std::shared_ptr<Sink> film;
+    std::shared_ptr<Sink> film{};
     bool opened = false;
   };
 

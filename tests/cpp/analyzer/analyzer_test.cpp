@@ -395,9 +395,13 @@ TEST_CASE("regions_of looks inside the other's boxes, shares its failure, and no
 }
 
 TEST_CASE("regions: the adapter is told the boxes around them, and only boxes whose centre is in one count") {
+  std::mutex mutex;  // the analyses share one host, whose replicas answer side by side
   std::vector<std::vector<Box>> told;
   const AdapterSpec looking = own({}, [&](const Item& item) {
-    told.emplace_back(item.regions.begin(), item.regions.end());
+    {
+      const std::lock_guard lock(mutex);
+      told.emplace_back(item.regions.begin(), item.regions.end());
+    }
     Detections found;
     for (int i = 0; i < 8; ++i) found.xyxy.push_back({static_cast<float>(8 * i), 0, static_cast<float>(8 * i + 8), 8});  // centres 4, 12, ... 60
     found.labels.push_back({});
