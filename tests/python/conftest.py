@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import pathlib
 import shutil
@@ -45,6 +46,15 @@ def clip_folder() -> pathlib.Path:
         if folder and (pathlib.Path(folder) / "vtest.avi").exists():
             return pathlib.Path(folder)
     pytest.skip("vtest.avi is not there: install opencv-doc, or set VIDLOOM_CLIPS to a folder with it")
+
+
+def upright(picture, corners, size):
+    """What lies between four corners as a picture of (width, height), as the demo cuts its reference."""
+    path = HERE.parents[1] / "src" / "cmake" / "tools" / "reference.py"
+    spec = importlib.util.spec_from_file_location("demo_reference", path)
+    tool = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tool)
+    return tool.upright(picture, corners, size)
 
 
 def run_ffmpeg(*arguments: object) -> None:

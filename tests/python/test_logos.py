@@ -9,7 +9,7 @@ import sys
 
 import numpy as np
 import pytest
-from conftest import clip_folder, run_ffmpeg
+from conftest import clip_folder, run_ffmpeg, upright
 
 import vidloom as vl
 
@@ -101,25 +101,12 @@ def test_nothing_is_found_on_films_without_it(brands, vtest, method):
         assert frames and all(len(frame["logos"]) == 0 for frame in frames)
 
 
-def rectified(picture: np.ndarray, corners: list[tuple[float, float]], width: int, height: int) -> np.ndarray:
-    """The quadrilateral as a rectangle, by the nearest pixels."""
-    rows = []
-    for (x, y), (u, v) in zip(corners, [(0, 0), (width, 0), (width, height), (0, height)], strict=True):
-        rows.append([u, v, 1, 0, 0, 0, -x * u, -x * v, x])
-        rows.append([0, 0, 0, u, v, 1, -y * u, -y * v, y])
-    system = np.array(rows, float)
-    h = np.append(np.linalg.solve(system[:, :8], system[:, 8]), 1).reshape(3, 3)
-    v, u = np.mgrid[0:height, 0:width] + 0.5
-    x, y, w = np.tensordot(h, np.stack([u, v, np.ones_like(u)]), 1)
-    return np.ascontiguousarray(picture[np.floor(y / w).astype(int), np.floor(x / w).astype(int)])
-
-
 def test_the_printed_box_is_outlined_as_it_turns_and_no_cup_is_a_box(tmp_path):
     box = str(clip_folder() / "box.mp4")
     source = vl.open_source(box)
     first = source.frames_at(indices=[0])[0].image("rgb").numpy()
     corners = [(370, 15), (597, 68), (567, 180), (297, 100)]  # the lid in the first picture, by eye
-    vl.Frame.from_array(rectified(first, corners, 330, 200)).save(tmp_path / "lid.png")
+    vl.Frame.from_array(upright(first, corners, (330, 200))).save(tmp_path / "lid.png")
     found = [frame["logos"] for frame in vl.analyze(box, vl.logos(tmp_path / "lid.png"), every=1)]
     assert sum(len(outcome) for outcome in found) >= 0.7 * len(found)  # measured: 12 of 16
     assert all(len(outcome) <= 1 for outcome in found)

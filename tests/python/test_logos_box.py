@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import clip_folder
+from conftest import clip_folder, upright
 
 import vidloom as vl
 
@@ -34,33 +34,13 @@ def box() -> dict[int, vl.Frame]:
     return frames
 
 
-def warped(picture: np.ndarray, corners: list[list[float]], size: tuple[int, int]) -> np.ndarray:
-    """What lies between the corners, as an upright picture of that size, bilinearly."""
-    width, height = size
-    rows = []
-    values = []
-    for (x, y), (u, v) in zip([(0, 0), (width, 0), (width, height), (0, height)], corners, strict=True):
-        rows += [[x, y, 1, 0, 0, 0, -u * x, -u * y], [0, 0, 0, x, y, 1, -v * x, -v * y]]
-        values += [u, v]
-    matrix = np.append(np.linalg.solve(np.array(rows, float), np.array(values, float)), 1).reshape(3, 3)
-    x, y = np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5)
-    u, v, w = matrix @ np.stack([x.ravel(), y.ravel(), np.ones(x.size)])
-    u, v = (u / w - 0.5).clip(0, picture.shape[1] - 1.001), (v / w - 0.5).clip(0, picture.shape[0] - 1.001)
-    left, above = u.astype(int), v.astype(int)
-    right, below = (u - left)[:, None], (v - above)[:, None]
-    values = picture.astype(float)
-    upper = values[above, left] * (1 - right) + values[above, left + 1] * right
-    lower = values[above + 1, left] * (1 - right) + values[above + 1, left + 1] * right
-    return (upper * (1 - below) + lower * below).round().astype(np.uint8).reshape(height, width, 3)
-
-
 @pytest.fixture(scope="module")
 def references(box, tmp_path_factory) -> Path:
     """The lid as one brand: as it is seen best alone ("one"), and with how it looks seen flatly ("both")."""
     folder = tmp_path_factory.mktemp("references")
     for name in ("reference", "slanted_reference"):
         [entry] = [entry for entry in MARKS["frames"] if entry["sequence"] == MARKS[name]["sequence"]]
-        picture = warped(box[entry["sequence"]].image("rgb").numpy(), entry["corners"], tuple(MARKS[name]["size"]))
+        picture = upright(box[entry["sequence"]].image("rgb").numpy(), entry["corners"], tuple(MARKS[name]["size"]))
         for brands in ("one", "both") if name == "reference" else ("both",):
             (folder / brands / "camprodon").mkdir(parents=True, exist_ok=True)
             vl.Frame.from_array(picture).save(folder / brands / "camprodon" / f"{name}.png")
