@@ -32,6 +32,17 @@ void pause() noexcept {
 #endif
 }
 
+/// The team's lock is held for less time than a sleeper takes to wake up: so nobody sleeps for it unless its holder lost its core.
+std::unique_lock<std::mutex> lock_soon(std::mutex& mutex) noexcept {
+  std::unique_lock lock(mutex, std::try_to_lock);
+  for (int i = 0; i < patience && !lock.owns_lock(); ++i) {
+    pause();
+    (void)lock.try_lock();
+  }
+  if (!lock.owns_lock()) lock.lock();
+  return lock;
+}
+
 }  // namespace
 
 struct Team::Round {
@@ -77,7 +88,7 @@ void Team::run_all(const Task& task) noexcept {
   if (width_ == 1 || task.count < 2 || !turn_.try_lock()) return round.work(0);
   const std::lock_guard turn(turn_, std::adopt_lock);
   {
-    const std::lock_guard lock(mutex_);
+    const auto lock = lock_soon(mutex_);
     if (!started_) start();
     round_ = &round;
     begun_count_.fetch_add(1, std::memory_order_release);
@@ -85,8 +96,13 @@ void Team::run_all(const Task& task) noexcept {
   }
   round.work(0);
   // Waits for those that came, never for those that did not wake up in time.
-  std::unique_lock lock(mutex_);
+  std::unique_lock lock = lock_soon(mutex_);
   round_ = nullptr;
+  if (inside_ > 0) {
+    lock.unlock();
+    for (int i = 0; i < patience && inside_.load(std::memory_order_acquire) > 0; ++i) pause();
+    lock.lock();
+  }
   left_.wait(lock, [this] { return inside_ == 0; });
 }
 
@@ -100,10 +116,12 @@ void Team::help(unsigned member) noexcept {
       // The next round mostly begins within microseconds, sooner than a sleeper wakes up; a core is held for it no longer than that.
       lock.unlock();
       for (int i = 0; i < patience && begun_count_.load(std::memory_order_acquire) == seen; ++i) pause();
-      lock.lock();
-      ++asleep_;
-      begun_.wait(lock, news);
-      --asleep_;
+      lock = lock_soon(mutex_);
+      if (!news()) {
+        ++asleep_;
+        begun_.wait(lock, news);
+        --asleep_;
+      }
     }
     if (ending_) return;
     seen = begun_count_.load(std::memory_order_relaxed);
@@ -112,7 +130,7 @@ void Team::help(unsigned member) noexcept {
     ++inside_;
     lock.unlock();
     round.work(member);
-    lock.lock();
+    lock = lock_soon(mutex_);
     if (--inside_ == 0) left_.notify_one();
   }
 }
