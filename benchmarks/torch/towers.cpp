@@ -9,6 +9,7 @@
 #include <map>
 #include <memory>
 #include <numeric>
+#include <stdexcept>
 
 using namespace vidloom;
 using side_by_side::Reply;
@@ -41,13 +42,16 @@ std::vector<T> numbers_in(const std::string& path) {
   return numbers;
 }
 
-/// The first `batch` pictures of a file of float pixels; `route`: packed, fp32, bf16, int8 (the latter three by ATen).
+/// The first `batch` pictures of a file of float pixels; `route`: packed, packed_bf16, packed_int8 by our kernels, fp32,
+/// bf16, int8 by ATen's operators.
 void image(const Request& request, Reply& reply) {
   Loaded& model = loaded(request.text("model"));
   const std::string route = request.text("route");
   auto& session = model.sessions[route];
   if (!session) {
-    session = (route == "packed" ? make_packed_image_tower(model.files, *model.weights)
+    const NarrowKernels* const narrow = route == "packed_bf16" ? bf16_kernels() : route == "packed_int8" ? int8_kernels() : nullptr;
+    if (route.starts_with("packed_") && !narrow) throw std::runtime_error("this processor has no instructions for " + route);
+    session = (route.starts_with("packed") ? make_packed_image_tower(model.files, *model.weights, {&tower_kernels(), narrow})
                                  : make_aten_image_tower(model.files, *model.weights, Device::cpu,
                                                          route == "bf16" ? Precision::bf16 : route == "int8" ? Precision::int8 : Precision::fp32))
                   ->session();

@@ -40,7 +40,7 @@ Names text_names(ClipFiles::Layout layout, const std::string& before) {
 /// Packs tensors, and remembers the first that held a number which is none.
 class Packer {
  public:
-  Packer(const ClipWeights& weights, const TowerKernels& kernels, Team& team) : weights_(weights), kernels_(kernels), team_(team) {}
+  Packer(const ClipWeights& weights, const Arithmetic& arithmetic, Team& team) : weights_(weights), arithmetic_(arithmetic), team_(team) {}
 
   LayerNorm norm(const std::string& name, std::size_t width) const {
     return {weights_.floats(name + ".weight", {width}), weights_.floats(name + ".bias", {width})};
@@ -69,7 +69,7 @@ class Packer {
   }
   PackedLinear transposed(const std::string& name, std::size_t outputs, std::size_t inputs) const {
     const std::vector<float> numbers = weights_.floats(name, {inputs, outputs});
-    return PackedLinear(kernels_, team_, outputs, inputs, [&](std::size_t output, std::span<float> to) {
+    return PackedLinear(arithmetic_, team_, outputs, inputs, [&](std::size_t output, std::span<float> to) {
       for (std::size_t i = 0; i < inputs; ++i) to[i] = numbers[i * outputs + output];
     }, {});
   }
@@ -81,7 +81,7 @@ class Packer {
     const std::vector<float> more = weights_.floats(second + ".bias", {width});
     bias.insert(bias.end(), more.begin(), more.end());
     std::atomic<bool> finite{true};
-    PackedLinear made(kernels_, team_, 2 * width, width, [&](std::size_t output, std::span<float> to) {
+    PackedLinear made(arithmetic_, team_, 2 * width, width, [&](std::size_t output, std::span<float> to) {
       read_floats(*tensors[output / width], output % width * width, to);
       if (!all_finite(to)) finite = false;
     }, std::move(bias));
@@ -103,7 +103,7 @@ class Packer {
     float probe = 0;
     read_floats(tensor, 0, {&probe, 1});  // throws here, on this thread, where the numbers are of a kind that cannot be read
     std::atomic<bool> finite{true};
-    PackedLinear made(kernels_, team_, outputs, inputs, [&](std::size_t output, std::span<float> to) {
+    PackedLinear made(arithmetic_, team_, outputs, inputs, [&](std::size_t output, std::span<float> to) {
       read_floats(tensor, (first + output) * inputs, to);
       if (!all_finite(to)) finite = false;
       if (factor != 1) std::ranges::transform(to, to.begin(), [factor](float value) { return value * factor; });
@@ -113,7 +113,7 @@ class Packer {
   }
 
   const ClipWeights& weights_;
-  const TowerKernels& kernels_;
+  const Arithmetic arithmetic_;
   Team& team_;
 };
 
@@ -152,10 +152,10 @@ Transformer make_transformer(const Packer& packer, const Names& names, const Tow
 
 class PackedImageTower final : public ImageTower, public std::enable_shared_from_this<PackedImageTower> {
  public:
-  PackedImageTower(const ClipFiles& files, const ClipWeights& weights, const TowerKernels& kernels)
-      : kernels_(kernels), team_(Team::shared()), config_(files.config) {
+  PackedImageTower(const ClipFiles& files, const ClipWeights& weights, const Arithmetic& arithmetic)
+      : arithmetic_(arithmetic), team_(Team::shared()), config_(files.config) {
     const bool open_clip = files.layout == ClipFiles::Layout::open_clip;
-    const Packer packer(weights, kernels, *team_);
+    const Packer packer(weights, arithmetic, *team_);
     const std::size_t width = config_.image.width, side = config_.image_size / config_.patch;
     const std::size_t shape[] = {width, 3, config_.patch, config_.patch};
     patches_ = packer.flat(open_clip ? "visual.conv1.weight" : "vision_model.embeddings.patch_embedding.weight", shape);
@@ -166,7 +166,7 @@ class PackedImageTower final : public ImageTower, public std::enable_shared_from
     for (std::size_t i = 0; i < width; ++i) class_row_[i] += positions_[i];
   }
 
-  std::string description() const override { return std::string("fp32, ") + kernels_.name; }
+  std::string description() const override { return arithmetic_.narrow ? std::string(arithmetic_.narrow->precision) + ", " + arithmetic_.narrow->name : std::string("fp32, ") + arithmetic_.wide->name; }
   std::unique_ptr<Session> session() const override { return std::make_unique<Work>(shared_from_this()); }
 
  private:
@@ -215,19 +215,22 @@ class PackedImageTower final : public ImageTower, public std::enable_shared_from
       const ClipConfig& config = tower.config_;
       const std::size_t width = config.image.width, size = config.image_size, patch = config.patch, side = size / patch;
       const std::size_t tokens = side * side + 1, depth = 3 * patch * patch;
-      float* const pieces = pieces_.ask(n * side * side * depth);
+      pieces_.ask(tower.arithmetic_, n * side * side, depth);
+      for (auto& scratch : workspace_.scratch) scratch.ask(side * depth);
       float* const embedded = embedded_.ask(n * side * side * width);
       float* const x = x_.ask(n * tokens * width);
-      tower.team_->run(n * side, [&](std::size_t index, unsigned) noexcept {  // one row of patches each
+      tower.team_->run(n * side, [&](std::size_t index, unsigned member) noexcept {  // one row of patches each
+        float* const row = workspace_.scratch[member].ask(side * depth);
         const float* const picture = pixels.data() + index / side * 3 * size * size + index % side * patch * size;
         for (std::size_t column = 0; column < side; ++column) {
-          float* to = pieces + (index * side + column) * depth;
+          float* to = row + column * depth;
           for (std::size_t channel = 0; channel < 3; ++channel) {
             for (std::size_t y = 0; y < patch; ++y, to += patch) std::copy_n(picture + (channel * size + y) * size + column * patch, patch, to);
           }
         }
+        pieces_.write(tower.arithmetic_, row, index * side, side);
       });
-      tower.patches_(*tower.team_, pieces, depth, n * side * side, embedded, width);
+      tower.patches_(*tower.team_, pieces_, n * side * side, embedded, width);
       sequences_.clear();
       for (std::size_t i = 0; i < n; ++i) sequences_.push_back({i * tokens, tokens, 0});
       tower.team_->run(n, [&](std::size_t i, unsigned) noexcept {
@@ -235,19 +238,20 @@ class PackedImageTower final : public ImageTower, public std::enable_shared_from
         std::ranges::copy(tower.class_row_, rows);
         const float* const from = embedded + i * (tokens - 1) * width;
         for (std::size_t j = 0; j < (tokens - 1) * width; ++j) rows[width + j] = from[j] + tower.positions_[width + j];
-        tower.kernels_.layer_norm(rows, tokens, width, tower.first_.gain.data(), tower.first_.bias.data(), config.image.epsilon, rows);
+        tower.arithmetic_.wide->layer_norm(rows, tokens, width, tower.first_.gain.data(), tower.first_.bias.data(), config.image.epsilon, rows);
       });
-      tower.transformer_.run(tower.kernels_, *tower.team_, workspace_, x, n * tokens, sequences_, out.data());
+      tower.transformer_.run(tower.arithmetic_, *tower.team_, workspace_, x, n * tokens, sequences_, out.data());
       for (std::size_t i = 0; i < n; ++i) normalise(out.subspan(i * config.embedding, config.embedding));
     }
 
     const std::shared_ptr<const PackedImageTower> tower_;
     Transformer::Workspace workspace_;
-    FloatBuffer pixels_, pieces_, embedded_, x_;
+    FloatBuffer pixels_, embedded_, x_;
+    OperandBuffer pieces_;
     std::vector<Transformer::Sequence> sequences_;
   };
 
-  const TowerKernels& kernels_;
+  const Arithmetic arithmetic_;
   const std::shared_ptr<Team> team_;
   const ClipConfig config_;
   PackedLinear patches_;
@@ -261,8 +265,8 @@ class PackedImageTower final : public ImageTower, public std::enable_shared_from
 ImageTower::~ImageTower() = default;
 ImageTower::Session::~Session() = default;
 
-std::shared_ptr<const ImageTower> make_packed_image_tower(const ClipFiles& files, const ClipWeights& weights, const TowerKernels& kernels) {
-  auto tower = std::make_shared<const PackedImageTower>(files, weights, kernels);
+std::shared_ptr<const ImageTower> make_packed_image_tower(const ClipFiles& files, const ClipWeights& weights, const Arithmetic& arithmetic) {
+  auto tower = std::make_shared<const PackedImageTower>(files, weights, arithmetic);
   weights.release_pages();
   return tower;
 }
@@ -273,7 +277,8 @@ std::vector<float> encode_texts(const ClipFiles& files, const ClipWeights& weigh
   const bool open_clip = files.layout == ClipFiles::Layout::open_clip;
   const std::string before = open_clip && weights.has("text.token_embedding.weight") ? "text." : "";
   const std::shared_ptr<Team> team = Team::shared();
-  const Packer packer(weights, kernels, *team);
+  const Arithmetic arithmetic{&kernels};
+  const Packer packer(weights, arithmetic, *team);
   const std::size_t width = config.text.width;
   const Transformer transformer = make_transformer(packer, text_names(files.layout, before), config.text, config.embedding, true);
   const std::size_t shape[] = {config.vocabulary, width};
@@ -305,7 +310,7 @@ std::vector<float> encode_texts(const ClipFiles& files, const ClipWeights& weigh
         for (std::size_t j = 0; j < width; ++j) row[j] += positions[at * width + j];
       }
     }
-    transformer.run(kernels, *team, workspace, x, rows, sequences, out.data() + first * config.embedding);
+    transformer.run(arithmetic, *team, workspace, x, rows, sequences, out.data() + first * config.embedding);
     first += sequences.size();
   }
   for (std::size_t i = 0; i < texts.size(); ++i) normalise({out.data() + i * config.embedding, config.embedding});

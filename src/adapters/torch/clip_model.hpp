@@ -31,9 +31,9 @@ class VIDLOOM_API ImageTower {
   virtual std::string description() const = 0;  ///< "fp32, avx2"
 };
 
-/// fp32 by our own kernels; each embedding is bit for bit the same whatever its company. Throws Error(model).
+/// By our own kernels; each embedding is bit for bit the same whatever its company. Throws Error(model).
 VIDLOOM_API std::shared_ptr<const ImageTower> make_packed_image_tower(const ClipFiles& files, const ClipWeights& weights,
-                                                          const TowerKernels& kernels = tower_kernels());
+                                                          const Arithmetic& arithmetic = {&tower_kernels()});
 /// The same by ATen's operators: the reference, and what runs on other devices and in other precisions.
 /// int8, on the CPU alone: weights quantised per channel once, the inputs of each product while it runs.
 enum class Precision : std::uint8_t { fp32, bf16, fp16, int8 };

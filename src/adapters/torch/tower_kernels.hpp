@@ -24,6 +24,7 @@ struct Product {
   const float* bias = nullptr;      ///< columns; null: none
   const float* residual = nullptr;  ///< laid out as c, may be c itself; null: none
   Activation activation = Activation::none;
+  const float* next = nullptr;  ///< the panel that is wanted after this one, fetched from memory meanwhile; null: none
 };
 
 struct TowerKernels {

@@ -1,74 +1,15 @@
-// The kernels, written once for any vector width: included by the file of each instruction set, which defines
-//   VIDLOOM_KERNEL  the target attribute of every function
-//   vector_floats   floats in a vector
+// The kernels, written once for any vector width: included after tower_vectors.inl by the file of each instruction set, which defines
 //   most_rows       rows of the largest tile: (most_rows * 2 + 3) vectors fit into the registers
-// in its own unnamed namespace.
-
-using Vector = float __attribute__((vector_size(vector_floats * sizeof(float))));
-using Integers = std::int32_t __attribute__((vector_size(vector_floats * sizeof(float))));
-using Unaligned = float __attribute__((vector_size(vector_floats * sizeof(float)), aligned(4), may_alias));
 
 constexpr std::size_t panel_width = 2 * vector_floats;
 // Depth of one pass: a panel's part stays in the second-level cache while all rows go by it.
 constexpr std::size_t most_depth = 1024;
 
-VIDLOOM_KERNEL inline Vector load(const float* from) noexcept { return *reinterpret_cast<const Unaligned*>(from); }
-VIDLOOM_KERNEL inline void store(float* to, Vector value) noexcept { *reinterpret_cast<Unaligned*>(to) = value; }
-VIDLOOM_KERNEL inline Vector all(float value) noexcept { return value - Vector{}; }
-VIDLOOM_KERNEL inline Vector choose(Integers condition, Vector yes, Vector no) noexcept {
-  return reinterpret_cast<Vector>((condition & reinterpret_cast<Integers>(yes)) | (~condition & reinterpret_cast<Integers>(no)));
-}
-VIDLOOM_KERNEL inline Vector at_most(Vector value, float limit) noexcept { return choose(value < limit, value, all(limit)); }
-VIDLOOM_KERNEL inline Vector at_least(Vector value, float limit) noexcept { return choose(value > limit, value, all(limit)); }
-VIDLOOM_KERNEL inline float sum(Vector value) noexcept {
-  float total = 0;
-  for (std::size_t i = 0; i < vector_floats; ++i) total += value[i];
-  return total;
-}
-
-/// e^x within 2 units in the last place: 2^n by the exponent's bits, the rest by a polynomial on [-ln 2 / 2, ln 2 / 2]. What
-/// float cannot hold ends at its limits; NaN stays NaN.
-VIDLOOM_KERNEL inline Vector exponential(Vector x) noexcept {
-  const Vector bounded = at_least(at_most(x, 88.0F), -87.0F);
-  constexpr float round_by = 12582912.0F;  // 1.5 * 2^23: what is added and taken away again leaves a whole number
-  const Vector shifted = bounded * 1.44269504088896341F + round_by;
-  const Vector n = shifted - round_by;
-  const Vector r = (bounded - n * 0.693359375F) - n * -2.12194440e-4F;  // ln 2 in two parts: the first is exact
-  Vector p = r * (1.0F / 5040) + 1.0F / 720;
-  p = p * r + 1.0F / 120;
-  p = p * r + 1.0F / 24;
-  p = p * r + 1.0F / 6;
-  p = p * r + 0.5F;
-  p = p * r + 1.0F;
-  p = p * r + 1.0F;
-  const Integers bits = reinterpret_cast<Integers>(shifted) << 23;  // the whole number stands in the low bits
-  const Vector value = reinterpret_cast<Vector>(reinterpret_cast<Integers>(p) + bits);
-  return choose(x == x, value, x);
-}
-
-/// x * sigmoid(1.702 x)
-VIDLOOM_KERNEL inline Vector quick_gelu(Vector x) noexcept { return x / (1.0F + exponential(x * -1.702F)); }
-
-/// x * (1 + erf(x / sqrt 2)) / 2, with erf as in Abramowitz and Stegun 7.1.26 (error below 1.5e-7).
-VIDLOOM_KERNEL inline Vector gelu(Vector x) noexcept {
-  const Vector z = x * 0.70710678118654752F;
-  const Vector magnitude = choose(z < 0.0F, -z, z);
-  const Vector t = 1.0F / (1.0F + magnitude * 0.3275911F);
-  Vector p = t * 1.061405429F - 1.453152027F;
-  p = p * t + 1.421413741F;
-  p = p * t - 0.284496736F;
-  p = p * t + 0.254829592F;
-  const Vector beyond = p * t * exponential(-(magnitude * magnitude));  // 1 - erf(|z|)
-  return x * 0.5F * choose(z < 0.0F, beyond, 2.0F - beyond);
-}
-
-VIDLOOM_KERNEL inline Vector activated(Activation activation, Vector x) noexcept {
-  return activation == Activation::quick_gelu ? quick_gelu(x) : activation == Activation::gelu ? gelu(x) : x;
-}
-
 /// `rows` rows of a panel of full width, in registers from the first to the last product.
 template <std::size_t rows>
-VIDLOOM_KERNEL void tile(const Product& p, const float* a, float* c, std::size_t from, std::size_t to, const float* residual) noexcept {
+VIDLOOM_KERNEL void tile(const Product& p, const float* a, float* c, std::size_t from, std::size_t to, const float* residual,
+                          const Fetch& ahead) noexcept {
+  Fetch fetch = ahead;
   Vector left[rows], right[rows];
   if (from == 0) {
     const Vector bias_left = p.bias ? load(p.bias) : Vector{}, bias_right = p.bias ? load(p.bias + vector_floats) : Vector{};
@@ -82,6 +23,7 @@ VIDLOOM_KERNEL void tile(const Product& p, const float* a, float* c, std::size_t
   }
   const float* panel = p.panel + from * panel_width;
   for (std::size_t k = from; k < to; ++k, panel += panel_width) {
+    if (k % fetch_every == 0) fetch.some();
     const Vector b_left = load(panel), b_right = load(panel + vector_floats);
 #pragma GCC unroll 16
     for (std::size_t i = 0; i < rows; ++i) {
@@ -96,7 +38,7 @@ VIDLOOM_KERNEL void tile(const Product& p, const float* a, float* c, std::size_t
   for (std::size_t i = 0; i < rows; ++i) store(c + i * p.c_stride, left[i]), store(c + i * p.c_stride + vector_floats, right[i]);
 }
 
-using Tile = void (*)(const Product&, const float*, float*, std::size_t, std::size_t, const float*) noexcept;
+using Tile = void (*)(const Product&, const float*, float*, std::size_t, std::size_t, const float*, const Fetch&) noexcept;
 template <std::size_t... index>
 constexpr std::array<Tile, sizeof...(index)> tiles_of(std::index_sequence<index...>) { return {tile<index + 1>...}; }
 constexpr std::array<Tile, most_rows> tiles = tiles_of(std::make_index_sequence<most_rows>{});
@@ -107,7 +49,7 @@ VIDLOOM_KERNEL void multiply(const Product& given) noexcept {
     alignas(64) float c[most_rows * panel_width], bias[panel_width] = {};
     Product p = given;
     if (given.bias) std::copy_n(given.bias, given.columns, bias), p.bias = bias;
-    p.c = c, p.c_stride = panel_width, p.columns = panel_width, p.residual = nullptr;
+    p.c = c, p.c_stride = panel_width, p.columns = panel_width, p.residual = nullptr, p.next = nullptr;
     for (std::size_t row = 0; row < given.rows; row += p.rows) {
       p.rows = std::min(most_rows, given.rows - row);
       p.a = given.a + row * given.a_stride;
@@ -126,10 +68,15 @@ VIDLOOM_KERNEL void multiply(const Product& given) noexcept {
   for (std::size_t pass = 0; pass < passes; ++pass) {
     const std::size_t from = given.depth * pass / passes, to = given.depth * (pass + 1) / passes;
     std::size_t row = 0;
+    // The next panel's part of this pass, an equal share with each tile.
+    const std::size_t lines = given.next ? (to - from) * panel_width * sizeof(float) / 64 : 0;
+    const std::size_t at_once = (panel_width * sizeof(float) * fetch_every / 64 + count - 1) / count;
     for (std::size_t i = 0; i < count; ++i) {
       const std::size_t next = given.rows * (i + 1) / count;
+      const std::size_t first = lines * i / count;
+      const Fetch fetch{lines > 0 ? reinterpret_cast<const char*>(given.next + from * panel_width) + first * 64 : nullptr, lines * (i + 1) / count - first, at_once};
       tiles[next - row - 1](given, given.a + row * given.a_stride, given.c + row * given.c_stride, from, to,
-                            given.residual ? given.residual + row * given.c_stride : nullptr);
+                            given.residual ? given.residual + row * given.c_stride : nullptr, fetch);
       row = next;
     }
   }

@@ -14,6 +14,8 @@ namespace {
 
 #define VIDLOOM_KERNEL __attribute__((target("avx2,fma")))
 constexpr std::size_t vector_floats = 8, most_rows = 6;
+#include <adapters/torch/tower_vectors.inl>
+
 #include <adapters/torch/tower_kernels.inl>
 
 }  // namespace

@@ -14,6 +14,8 @@ namespace {
 
 #define VIDLOOM_KERNEL __attribute__((target("avx512f,avx512dq,avx512bw,avx512vl,fma")))
 constexpr std::size_t vector_floats = 16, most_rows = 12;
+#include <adapters/torch/tower_vectors.inl>
+
 #include <adapters/torch/tower_kernels.inl>
 
 }  // namespace

@@ -12,6 +12,8 @@ namespace {
 
 #define VIDLOOM_KERNEL 
 constexpr std::size_t vector_floats = 4, most_rows = 4;
+#include <adapters/torch/tower_vectors.inl>
+
 #include <adapters/torch/tower_kernels.inl>
 
 }  // namespace

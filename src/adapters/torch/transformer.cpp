@@ -2,6 +2,8 @@
 
 #include <imaging/mapped_memory.hpp>
 
+#include <sys/mman.h>
+
 #include <algorithm>
 
 namespace vidloom {
@@ -15,6 +17,30 @@ constexpr std::size_t rows_at_once = 96;
 // Query rows whose scores are in memory at once.
 constexpr std::size_t queries_at_once = 48;
 
+// Rows that one piece of work writes of an operand.
+constexpr std::size_t rows_written_at_once = 16;
+
+void narrow_all(const Arithmetic& arithmetic, Team& team, const float* from, std::size_t width, std::size_t rows, OperandBuffer& to) noexcept {
+  team.run((rows + rows_written_at_once - 1) / rows_written_at_once, [&](std::size_t piece, unsigned) noexcept {
+    const std::size_t first = piece * rows_written_at_once;
+    to.write(arithmetic, from + first * width, first, std::min(rows_written_at_once, rows - first));
+  });
+}
+
+/// Memory for a matrix that every picture walks through from end to end: in large pages where the system has them, for of small ones
+/// a tower holds more than a processor knows the places of. All zero, 64-byte aligned.
+std::shared_ptr<std::byte> map_weights(std::size_t bytes) {
+  constexpr std::size_t large_page = std::size_t{2} << 20;
+  if (bytes >= large_page) {
+    void* const pages = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (pages != MAP_FAILED) {
+      (void)::madvise(pages, bytes, MADV_HUGEPAGE);
+      return {static_cast<std::byte*>(pages), [bytes](std::byte* data) { ::munmap(data, bytes); }};
+    }
+  }
+  return map_memory(bytes);
+}
+
 }  // namespace
 
 float* FloatBuffer::ask(std::size_t floats) {
@@ -26,50 +52,110 @@ float* FloatBuffer::ask(std::size_t floats) {
   return reinterpret_cast<float*>(memory_.get());
 }
 
-PackedLinear::PackedLinear(const TowerKernels& kernels, Team& team, std::size_t outputs, std::size_t inputs,
+void OperandBuffer::ask(const Arithmetic& arithmetic, std::size_t rows, std::size_t width) {
+  width_ = width;
+  // An odd number of cache lines from row to row: those of a tile then do not compete for the same places of the first-level cache.
+  const std::size_t bytes = arithmetic.narrow ? round_up(round_up(width, arithmetic.narrow->panel_width), 64) * 4 / arithmetic.narrow->numbers_in_word
+                                              : width * sizeof(float);
+  stride_ = (round_up(bytes, 64) / 64 | 1) * 64;
+  const std::size_t scales = arithmetic.narrow ? rows * sizeof(RowScale) : 0;
+  data_ = reinterpret_cast<std::byte*>(memory_.ask((rows * stride_ + scales + sizeof(float) - 1) / sizeof(float)));
+  scales_ = arithmetic.narrow ? reinterpret_cast<RowScale*>(data_ + rows * stride_) : nullptr;
+}
+
+void OperandBuffer::write(const Arithmetic& arithmetic, const float* from, std::size_t first, std::size_t count) noexcept {
+  if (arithmetic.narrow) {
+    arithmetic.narrow->narrow(from, width_, count, width_, data_ + first * stride_, stride_, scales_ + first);
+  } else {
+    for (std::size_t i = 0; i < count; ++i) std::copy_n(from + i * width_, width_, reinterpret_cast<float*>(data_ + (first + i) * stride_));
+  }
+}
+
+PackedLinear::PackedLinear(const Arithmetic& arithmetic, Team& team, std::size_t outputs, std::size_t inputs,
                            const std::function<void(std::size_t, std::span<float>)>& row, std::vector<float> bias)
-    : kernels_(&kernels), outputs_(outputs), inputs_(inputs), bias_(std::move(bias)) {
-  const std::size_t width = kernels.panel_width, count = round_up(outputs, width) / width;
-  panels_ = map_memory(count * width * inputs * sizeof(float));
-  float* const panels = reinterpret_cast<float*>(panels_.get());
+    : arithmetic_(arithmetic), outputs_(outputs), inputs_(inputs), bias_(std::move(bias)) {
+  const NarrowKernels* const narrow = arithmetic.narrow;
+  const std::size_t width = narrow ? narrow->panel_width : arithmetic.wide->panel_width, count = round_up(outputs, width) / width;
+  panel_bytes_ = narrow ? round_up(inputs, narrow->numbers_in_word) / narrow->numbers_in_word * 4 * width : inputs * width * sizeof(float);
+  panels_ = map_weights(count * panel_bytes_);
+  if (narrow) {
+    scales_.resize(count * 2 * width);
+    bias_.resize(count * width);
+  }
   std::vector<FloatBuffer> rows(team.width());
   for (auto& buffer : rows) buffer.ask(width * inputs);
   team.run(count, [&](std::size_t index, unsigned member) noexcept {
     float* const block = rows[member].ask(width * inputs);
     const std::size_t there = std::min(width, outputs - index * width);
     for (std::size_t j = 0; j < there; ++j) row(index * width + j, {block + j * inputs, inputs});
-    float* to = panels + index * width * inputs;
+    std::byte* const panel = panels_.get() + index * panel_bytes_;
+    if (narrow) return narrow->pack(block, there, inputs, panel, scales_.data() + index * 2 * width);
+    float* to = reinterpret_cast<float*>(panel);
     for (std::size_t k = 0; k < inputs; ++k, to += width) {
       for (std::size_t j = 0; j < there; ++j) to[j] = block[j * inputs + k];
     }
   });
 }
 
-void PackedLinear::operator()(Team& team, const float* a, std::size_t a_stride, std::size_t rows, float* c, std::size_t c_stride,
-                              Activation activation, const float* residual) const noexcept {
-  const std::size_t width = kernels_->panel_width, panels = round_up(outputs_, width) / width;
+void PackedLinear::multiply(Team& team, const Operand& a, std::size_t rows, std::byte* c, std::size_t c_stride, Activation activation,
+                            const float* residual, bool narrow_c) const noexcept {
+  const NarrowKernels* const narrow = arithmetic_.narrow;
+  const std::size_t width = narrow ? narrow->panel_width : arithmetic_.wide->panel_width, panels = round_up(outputs_, width) / width;
   const std::size_t blocks = (rows + rows_at_once - 1) / rows_at_once;
-  // Pieces small enough that whoever is last is not late by much, and large enough that taking one costs nothing.
-  const std::size_t group = std::clamp<std::size_t>(panels * blocks / (std::size_t{team.width()} * 8), 1, 8), groups = (panels + group - 1) / group;
-  const float* const all = reinterpret_cast<const float*>(panels_.get());
-  team.run(blocks * groups, [&](std::size_t piece, unsigned) noexcept {
-    const std::size_t block = piece / groups, first = piece % groups * group;
-    const std::size_t from = rows * block / blocks, to = rows * (block + 1) / blocks;
-    for (std::size_t panel = first; panel < std::min(first + group, panels); ++panel) {
-      const std::size_t column = panel * width;
-      kernels_->multiply({.a = a + from * a_stride,
-                          .a_stride = a_stride,
-                          .panel = all + column * inputs_,
-                          .depth = inputs_,
-                          .c = c + from * c_stride + column,
-                          .c_stride = c_stride,
-                          .rows = to - from,
-                          .columns = std::min(width, outputs_ - column),
-                          .bias = bias_.empty() ? nullptr : bias_.data() + column,
-                          .residual = residual ? residual + from * c_stride + column : nullptr,
-                          .activation = activation});
+  const std::size_t column_bytes = narrow_c ? 2 : sizeof(float);
+  team.run_in_rows(blocks * panels, [&](std::size_t piece, unsigned) noexcept {
+    const std::size_t block = piece / panels, index = piece % panels, from = rows * block / blocks, to = rows * (block + 1) / blocks;
+    const std::size_t column = index * width, columns = std::min(width, outputs_ - column);
+    const std::byte* const panel = panels_.get() + index * panel_bytes_;
+    const std::byte* const next = piece + 1 < blocks * panels ? panels_.get() + (index + 1) % panels * panel_bytes_ : nullptr;
+    std::byte* const answer = c + from * c_stride + column * column_bytes;
+    const float* const more = residual ? residual + from * (c_stride / sizeof(float)) + column : nullptr;
+    if (narrow) {
+      narrow->multiply({.a = a.data + from * a.stride,
+                        .a_stride = a.stride,
+                        .a_scale = a.scales + from,
+                        .panel = panel,
+                        .panel_scale = scales_.data() + 2 * column,
+                        .words = panel_bytes_ / (4 * width),
+                        .c = answer,
+                        .c_stride = c_stride,
+                        .rows = to - from,
+                        .columns = columns,
+                        .bias = bias_.data() + column,
+                        .residual = more,
+                        .activation = activation,
+                        .narrow_c = narrow_c,
+                        .next = next});
+    } else {
+      arithmetic_.wide->multiply({.a = reinterpret_cast<const float*>(a.data + from * a.stride),
+                                  .a_stride = a.stride / sizeof(float),
+                                  .panel = reinterpret_cast<const float*>(panel),
+                                  .depth = inputs_,
+                                  .c = reinterpret_cast<float*>(answer),
+                                  .c_stride = c_stride / sizeof(float),
+                                  .rows = to - from,
+                                  .columns = columns,
+                                  .bias = bias_.empty() ? nullptr : bias_.data() + column,
+                                  .residual = more,
+                                  .activation = activation,
+                                  .next = reinterpret_cast<const float*>(next)});
     }
   });
+}
+
+void PackedLinear::operator()(Team& team, const Operand& a, std::size_t rows, float* c, std::size_t c_stride, Activation activation,
+                              const float* residual) const noexcept {
+  multiply(team, a, rows, reinterpret_cast<std::byte*>(c), c_stride * sizeof(float), activation, residual, false);
+}
+
+void PackedLinear::operator()(Team& team, const Operand& a, std::size_t rows, OperandBuffer& c, FloatBuffer& scratch, Activation activation) const {
+  c.ask(arithmetic_, rows, outputs_);
+  if (!arithmetic_.narrow || arithmetic_.narrow->gives_narrow) {
+    return multiply(team, a, rows, c.data(), c.stride(), activation, nullptr, arithmetic_.narrow != nullptr);
+  }
+  float* const answer = scratch.ask(rows * outputs_);
+  multiply(team, a, rows, reinterpret_cast<std::byte*>(answer), outputs_ * sizeof(float), activation, nullptr, false);
+  narrow_all(arithmetic_, team, answer, outputs_, rows, c);
 }
 
 /// Softmax(Q K^T) V for every head of every sequence. Of a head the keys are packed as the panels of one product, the values as
@@ -134,22 +220,22 @@ void Transformer::attend(const TowerKernels& kernels, Team& team, Workspace& wor
   });
 }
 
-void Transformer::run(const TowerKernels& kernels, Team& team, Workspace& workspace, float* x, std::size_t rows,
+void Transformer::run(const Arithmetic& arithmetic, Team& team, Workspace& workspace, float* x, std::size_t rows,
                       std::span<const Sequence> sequences, float* out) const {
-  float* const normed = workspace.normed.ask(rows * width);
+  const TowerKernels& kernels = *arithmetic.wide;
   float* const mixed = workspace.mixed.ask(rows * width);
   float* const queries = workspace.heads.ask(rows * width * 3);
   float* const keys_values = queries + rows * width;
-  std::size_t hidden = 0;
-  for (const auto& layer : layers) hidden = std::max(hidden, layer.up.outputs());
-  float* const wide = workspace.wide.ask(rows * hidden);
+  OperandBuffer& normed = workspace.normed;
 
   const auto normalise = [&](const LayerNorm& norm, const float* from, std::size_t count) {
-    constexpr std::size_t at_once = 16;
-    team.run((count + at_once - 1) / at_once, [&](std::size_t piece, unsigned) noexcept {
-      const std::size_t first = piece * at_once;
-      kernels.layer_norm(from + first * width, std::min(at_once, count - first), width, norm.gain.data(), norm.bias.data(), epsilon,
-                         normed + first * width);
+    normed.ask(arithmetic, count, width);
+    for (auto& scratch : workspace.scratch) scratch.ask(rows_written_at_once * width);
+    team.run((count + rows_written_at_once - 1) / rows_written_at_once, [&](std::size_t piece, unsigned member) noexcept {
+      const std::size_t first = piece * rows_written_at_once, these = std::min(rows_written_at_once, count - first);
+      float* const normal = workspace.scratch[member].ask(rows_written_at_once * width);
+      kernels.layer_norm(from + first * width, these, width, norm.gain.data(), norm.bias.data(), epsilon, normal);
+      normed.write(arithmetic, normal, first, these);
     });
   };
   for (std::size_t index = 0; index < layers.size(); ++index) {
@@ -157,7 +243,7 @@ void Transformer::run(const TowerKernels& kernels, Team& team, Workspace& worksp
     // After the last layer only one row of each sequence is looked at: its keys and values are of all rows, the rest is of that one.
     const bool last_layer = index + 1 == layers.size();
     normalise(layer.before_attention, x, rows);
-    layer.key_value(team, normed, width, rows, keys_values, 2 * width);
+    layer.key_value(team, normed, rows, keys_values, 2 * width);
     if (last_layer) {
       float* const wanted = workspace.wanted.ask(sequences.size() * width);
       for (std::size_t i = 0; i < sequences.size(); ++i) {
@@ -168,15 +254,21 @@ void Transformer::run(const TowerKernels& kernels, Team& team, Workspace& worksp
       x = wanted;
       rows = sequences.size();
     }
-    layer.query(team, normed, width, rows, queries, width);
+    layer.query(team, normed, rows, queries, width);
     attend(kernels, team, workspace, sequences, last_layer, queries, keys_values, mixed);
-    layer.output(team, mixed, width, rows, x, width, Activation::none, x);
+    Operand attended{reinterpret_cast<const std::byte*>(mixed), width * sizeof(float)};
+    if (arithmetic.narrow) {
+      workspace.mixed_operand.ask(arithmetic, rows, width);
+      narrow_all(arithmetic, team, mixed, width, rows, workspace.mixed_operand);
+      attended = workspace.mixed_operand;
+    }
+    layer.output(team, attended, rows, x, width, Activation::none, x);
     normalise(layer.before_mlp, x, rows);
-    layer.up(team, normed, width, rows, wide, layer.up.outputs(), activation);
-    layer.down(team, wide, layer.down.inputs(), rows, x, width, Activation::none, x);
+    layer.up(team, normed, rows, workspace.hidden, workspace.answer, activation);
+    layer.down(team, workspace.hidden, rows, x, width, Activation::none, x);
   }
   normalise(last, x, rows);
-  projection(team, normed, width, rows, out, projection.outputs());
+  projection(team, normed, rows, out, projection.outputs());
 }
 
 }  // namespace v0

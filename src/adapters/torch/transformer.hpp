@@ -1,7 +1,8 @@
 #pragma once
-/// A transformer with pre-layer-norm (Vaswani 2017; Dosovitskiy 2020; Radford 2021) on the CPU in fp32, its weights packed once for
+/// A transformer with pre-layer-norm (Vaswani 2017; Dosovitskiy 2020; Radford 2021) on the CPU, its weights packed once for
 /// the kernels. Each number of the result is summed in one order, whatever the batch and the threads: equal inputs give equal bits.
 
+#include <adapters/torch/narrow_kernels.hpp>
 #include <adapters/torch/team.hpp>
 #include <adapters/torch/tower_kernels.hpp>
 
@@ -25,27 +26,66 @@ class FloatBuffer {
   std::size_t floats_ = 0;
 };
 
+/// What a tower computes with. Products of weights are of narrow numbers where there are kernels for them; all else is fp32.
+struct Arithmetic {
+  const TowerKernels* wide;
+  const NarrowKernels* narrow = nullptr;  ///< null: fp32 throughout
+};
+
+/// The left side of a product of weights: rows of floats, or of what NarrowKernels::narrow makes of them.
+struct Operand {
+  const std::byte* data;
+  std::size_t stride;  ///< bytes
+  const RowScale* scales = nullptr;
+};
+
+/// Room for an operand, reused from call to call.
+class OperandBuffer {
+ public:
+  /// Room for `rows` rows of `width` numbers; what was in it is lost.
+  void ask(const Arithmetic& arithmetic, std::size_t rows, std::size_t width);
+  /// Writes `count` rows from row `first` on. Thread-safe for rows apart.
+  void write(const Arithmetic& arithmetic, const float* from, std::size_t first, std::size_t count) noexcept;
+  std::byte* data() const noexcept { return data_; }
+  std::size_t stride() const noexcept { return stride_; }
+  operator Operand() const noexcept { return {data_, stride_, scales_}; }
+
+ private:
+  FloatBuffer memory_;
+  std::byte* data_ = nullptr;
+  RowScale* scales_ = nullptr;
+  std::size_t stride_ = 0, width_ = 0;
+};
+
 /// (outputs x inputs) weights in panels, and a bias. Read-only once made; shared by all threads.
 class PackedLinear {
  public:
   PackedLinear() = default;
   /// \param row  writes the weights of one output: called once each, from several threads.
   /// \param bias  empty, or one an output
-  PackedLinear(const TowerKernels& kernels, Team& team, std::size_t outputs, std::size_t inputs,
+  PackedLinear(const Arithmetic& arithmetic, Team& team, std::size_t outputs, std::size_t inputs,
                const std::function<void(std::size_t output, std::span<float> weights)>& row, std::vector<float> bias);
 
-  /// c = act(a * W^T + bias + residual); strides in floats, residual laid out as c, and may be c.
-  void operator()(Team& team, const float* a, std::size_t a_stride, std::size_t rows, float* c, std::size_t c_stride,
-                  Activation activation = Activation::none, const float* residual = nullptr) const noexcept;
+  /// c = act(a * W^T + bias + residual); residual laid out as c, and may be c.
+  /// \param c_stride  floats
+  void operator()(Team& team, const Operand& a, std::size_t rows, float* c, std::size_t c_stride, Activation activation = Activation::none,
+                  const float* residual = nullptr) const noexcept;
+  /// The same as the next product's operand, in room for `rows` rows of outputs(). \param scratch  for answers that are not narrow
+  void operator()(Team& team, const Operand& a, std::size_t rows, OperandBuffer& c, FloatBuffer& scratch, Activation activation) const;
 
   std::size_t outputs() const noexcept { return outputs_; }
   std::size_t inputs() const noexcept { return inputs_; }
 
  private:
-  const TowerKernels* kernels_ = nullptr;
+  void multiply(Team& team, const Operand& a, std::size_t rows, std::byte* c, std::size_t c_stride, Activation activation, const float* residual,
+                bool narrow_c) const noexcept;
+
+  Arithmetic arithmetic_{};
   std::size_t outputs_ = 0, inputs_ = 0;
+  std::size_t panel_bytes_ = 0;
   std::shared_ptr<std::byte> panels_;
-  std::vector<float> bias_;
+  std::vector<float> scales_;  // 2 * panel width a panel, of 8-bit weights alone
+  std::vector<float> bias_;    // of narrow products one a column of all panels
 };
 
 struct LayerNorm {
@@ -72,12 +112,13 @@ struct Transformer {
   class Workspace {
    public:
     explicit Workspace(unsigned members) : scratch(members) {}
-    FloatBuffer normed, heads, mixed, wide, wanted;
+    FloatBuffer heads, mixed, answer, wanted;
+    OperandBuffer normed, mixed_operand, hidden;
     std::vector<FloatBuffer> scratch;
   };
   /// \param x  (rows, width), overwritten
   /// \param out  (sequences, projection.outputs())
-  void run(const TowerKernels& kernels, Team& team, Workspace& workspace, float* x, std::size_t rows,
+  void run(const Arithmetic& arithmetic, Team& team, Workspace& workspace, float* x, std::size_t rows,
            std::span<const Sequence> sequences, float* out) const;
 
  private:

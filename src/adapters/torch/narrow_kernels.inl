@@ -1,0 +1,93 @@
+// Products of narrow numbers, written once for any kind: included after tower_vectors.inl, with vectors of 16 floats, by the file of each
+// kind, which defines
+//   Sums            16 sums
+//   add             sums + the products of one word of a row with a word of each of 16 columns
+//   finished        sums of a row and of 16 columns as floats
+//   stored_narrow   whether C is wanted as the next product's operand, and then it is stored
+// in its own unnamed namespace.
+
+constexpr std::size_t panel_width = 32, most_rows = 12;
+constexpr __mmask16 all16 = 0xFFFF;  // GCC 12 warns of what the forms without a mask leave undefined (its bug 105593)
+
+/// x * sigmoid(1.702 x) within 1e-4 of its value: nearer than what follows can tell. 2^x by a polynomial on [-1/2, 1/2].
+VIDLOOM_KERNEL inline Vector quick_gelu_nearly(Vector x) noexcept {
+  const __m512 power = _mm512_mul_ps(static_cast<__m512>(x), _mm512_set1_ps(-1.702F * 1.44269504088896341F));
+  const __m512 whole = _mm512_maskz_roundscale_ps(all16, power, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+  const __m512 rest = _mm512_sub_ps(power, whole);
+  __m512 p = _mm512_fmadd_ps(rest, _mm512_set1_ps(0.0096181291F), _mm512_set1_ps(0.055504109F));
+  p = _mm512_fmadd_ps(p, rest, _mm512_set1_ps(0.24022651F));
+  p = _mm512_fmadd_ps(p, rest, _mm512_set1_ps(0.69314718F));
+  p = _mm512_fmadd_ps(p, rest, _mm512_set1_ps(1.0F));
+  // The scaling goes to 0 and to infinity by itself. Of infinity the reciprocal is 0, and so is what x of -50 and less gives.
+  const __m512 below = _mm512_add_ps(_mm512_maskz_scalef_ps(all16, p, whole), _mm512_set1_ps(1.0F));
+  return static_cast<Vector>(_mm512_mul_ps(static_cast<__m512>(x), _mm512_maskz_rcp14_ps(all16, below)));
+}
+
+VIDLOOM_KERNEL inline Vector nearly_activated(Activation activation, Vector x) noexcept {
+  return activation == Activation::quick_gelu ? quick_gelu_nearly(x) : activation == Activation::gelu ? gelu(x) : x;
+}
+
+/// `rows` rows of a panel, their sums in registers from the first to the last.
+template <std::size_t rows>
+VIDLOOM_KERNEL void tile(const NarrowProduct& p, std::size_t first, const Fetch& ahead) noexcept {
+  Fetch fetch = ahead;
+  Sums left[rows], right[rows];
+  for (std::size_t i = 0; i < rows; ++i) left[i] = right[i] = Sums{};
+  const std::byte* const a = p.a + first * p.a_stride;
+  const std::byte* panel = p.panel;
+  for (std::size_t word = 0; word < p.words; ++word, panel += panel_width * 4) {
+    if (word % fetch_every == 0) fetch.some();
+    const __m512i b_left = _mm512_loadu_si512(panel), b_right = _mm512_loadu_si512(panel + 64);
+#pragma GCC unroll 16
+    for (std::size_t i = 0; i < rows; ++i) {
+      std::int32_t each;
+      std::memcpy(&each, a + i * p.a_stride + word * 4, sizeof each);
+      const __m512i everywhere = _mm512_set1_epi32(each);
+      left[i] = add(left[i], everywhere, b_left);
+      right[i] = add(right[i], everywhere, b_right);
+    }
+  }
+  const Vector bias_left = load(p.bias), bias_right = load(p.bias + vector_floats);
+  const auto there_left = static_cast<__mmask16>(p.columns >= 16 ? 0xFFFFU : (1U << p.columns) - 1);
+  const auto there_right = static_cast<__mmask16>(p.columns <= 16 ? 0U : (1U << (p.columns - 16)) - 1);
+  for (std::size_t i = 0; i < rows; ++i) {
+    Vector one = finished(left[i], p, first + i, 0) + bias_left, other = finished(right[i], p, first + i, vector_floats) + bias_right;
+    std::byte* const to = p.c + (first + i) * p.c_stride;
+    if (p.residual) {
+      const auto* const more = reinterpret_cast<const float*>(reinterpret_cast<const std::byte*>(p.residual) + (first + i) * p.c_stride);
+      one += static_cast<Vector>(_mm512_maskz_loadu_ps(there_left, more));
+      other += static_cast<Vector>(_mm512_maskz_loadu_ps(there_right, more + vector_floats));
+    }
+    one = nearly_activated(p.activation, one), other = nearly_activated(p.activation, other);
+    if (stored_narrow(p, to, one, other)) continue;
+    _mm512_mask_storeu_ps(to, there_left, static_cast<__m512>(one));
+    _mm512_mask_storeu_ps(to + 64, there_right, static_cast<__m512>(other));
+  }
+}
+
+using Tile = void (*)(const NarrowProduct&, std::size_t, const Fetch&) noexcept;
+template <std::size_t... index>
+constexpr std::array<Tile, sizeof...(index)> tiles_of(std::index_sequence<index...>) { return {tile<index + 1>...}; }
+constexpr std::array<Tile, most_rows> tiles = tiles_of(std::make_index_sequence<most_rows>{});
+
+VIDLOOM_KERNEL void multiply(const NarrowProduct& p) noexcept {
+  // Tiles of nearly equal height, and with each an equal share of the next panel.
+  const std::size_t count = (p.rows + most_rows - 1) / most_rows;
+  const std::size_t lines = p.next ? p.words * panel_width * 4 / 64 : 0;
+  const std::size_t at_once = (panel_width * 4 * fetch_every / 64 + count - 1) / count;
+  std::size_t row = 0;
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::size_t next = p.rows * (i + 1) / count, first = lines * i / count;
+    tiles[next - row - 1](p, row, {lines > 0 ? reinterpret_cast<const char*>(p.next) + first * 64 : nullptr, lines * (i + 1) / count - first, at_once});
+    row = next;
+  }
+}
+
+/// Words of `count` rows, `stride` words apart, into the columns of a panel; the columns behind them become zero.
+VIDLOOM_KERNEL void to_panel(const std::byte* rows, std::size_t count, std::size_t stride, std::size_t words, std::byte* panel) noexcept {
+  for (std::size_t word = 0; word < words; ++word, panel += panel_width * 4) {
+    alignas(64) std::int32_t line[panel_width] = {};
+    for (std::size_t j = 0; j < count; ++j) std::memcpy(&line[j], rows + (j * stride + word) * 4, 4);
+    std::memcpy(panel, line, sizeof line);
+  }
+}

@@ -1,0 +1,72 @@
+// Vectors of any width and what towers compute with them: included by the file of each instruction set, which defines
+//   VIDLOOM_KERNEL  the target attribute of every function
+//   vector_floats   floats in a vector
+// in its own unnamed namespace.
+
+using Vector = float __attribute__((vector_size(vector_floats * sizeof(float))));
+using Integers = std::int32_t __attribute__((vector_size(vector_floats * sizeof(float))));
+using Unaligned = float __attribute__((vector_size(vector_floats * sizeof(float)), aligned(4), may_alias));
+
+VIDLOOM_KERNEL inline Vector load(const float* from) noexcept { return *reinterpret_cast<const Unaligned*>(from); }
+VIDLOOM_KERNEL inline void store(float* to, Vector value) noexcept { *reinterpret_cast<Unaligned*>(to) = value; }
+VIDLOOM_KERNEL inline Vector all(float value) noexcept { return value - Vector{}; }
+VIDLOOM_KERNEL inline Vector choose(Integers condition, Vector yes, Vector no) noexcept {
+  return reinterpret_cast<Vector>((condition & reinterpret_cast<Integers>(yes)) | (~condition & reinterpret_cast<Integers>(no)));
+}
+VIDLOOM_KERNEL inline Vector at_most(Vector value, float limit) noexcept { return choose(value < limit, value, all(limit)); }
+VIDLOOM_KERNEL inline Vector at_least(Vector value, float limit) noexcept { return choose(value > limit, value, all(limit)); }
+VIDLOOM_KERNEL inline float sum(Vector value) noexcept {
+  float total = 0;
+  for (std::size_t i = 0; i < vector_floats; ++i) total += value[i];
+  return total;
+}
+
+/// e^x within 2 units in the last place: 2^n by the exponent's bits, the rest by a polynomial on [-ln 2 / 2, ln 2 / 2]. What
+/// float cannot hold ends at its limits; NaN stays NaN.
+VIDLOOM_KERNEL inline Vector exponential(Vector x) noexcept {
+  const Vector bounded = at_least(at_most(x, 88.0F), -87.0F);
+  constexpr float round_by = 12582912.0F;  // 1.5 * 2^23: what is added and taken away again leaves a whole number
+  const Vector shifted = bounded * 1.44269504088896341F + round_by;
+  const Vector n = shifted - round_by;
+  const Vector r = (bounded - n * 0.693359375F) - n * -2.12194440e-4F;  // ln 2 in two parts: the first is exact
+  Vector p = r * (1.0F / 5040) + 1.0F / 720;
+  p = p * r + 1.0F / 120;
+  p = p * r + 1.0F / 24;
+  p = p * r + 1.0F / 6;
+  p = p * r + 0.5F;
+  p = p * r + 1.0F;
+  p = p * r + 1.0F;
+  const Integers bits = reinterpret_cast<Integers>(shifted) << 23;  // the whole number stands in the low bits
+  const Vector value = reinterpret_cast<Vector>(reinterpret_cast<Integers>(p) + bits);
+  return choose(x == x, value, x);
+}
+
+/// x * sigmoid(1.702 x)
+VIDLOOM_KERNEL inline Vector quick_gelu(Vector x) noexcept { return x / (1.0F + exponential(x * -1.702F)); }
+
+/// x * (1 + erf(x / sqrt 2)) / 2, with erf as in Abramowitz and Stegun 7.1.26 (error below 1.5e-7).
+VIDLOOM_KERNEL inline Vector gelu(Vector x) noexcept {
+  const Vector z = x * 0.70710678118654752F;
+  const Vector magnitude = choose(z < 0.0F, -z, z);
+  const Vector t = 1.0F / (1.0F + magnitude * 0.3275911F);
+  Vector p = t * 1.061405429F - 1.453152027F;
+  p = p * t + 1.421413741F;
+  p = p * t - 0.284496736F;
+  p = p * t + 0.254829592F;
+  const Vector beyond = p * t * exponential(-(magnitude * magnitude));  // 1 - erf(|z|)
+  return x * 0.5F * choose(z < 0.0F, beyond, 2.0F - beyond);
+}
+
+VIDLOOM_KERNEL inline Vector activated(Activation activation, Vector x) noexcept {
+  return activation == Activation::quick_gelu ? quick_gelu(x) : activation == Activation::gelu ? gelu(x) : x;
+}
+
+/// Lines of memory that are asked for a few at a time, between products.
+struct Fetch {
+  const char* next;
+  std::size_t lines, at_once;
+  VIDLOOM_KERNEL void some() noexcept {
+    for (std::size_t i = std::min(lines, at_once); i > 0; --i, --lines, next += 64) __builtin_prefetch(next, 0, 2);
+  }
+};
+constexpr std::size_t fetch_every = 8;
