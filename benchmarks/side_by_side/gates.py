@@ -183,3 +183,22 @@ def values(wanted: Sequence[float], tolerance: float) -> Callable[[Sequence[floa
         return Verdict(worst <= tolerance, f"{len(found)} values within {worst:.3g}")
 
     return judge
+
+
+def embeddings(wanted: Sequence[Sequence[float]], labels: Sequence[Sequence[float]], cosine: float) -> Callable[[Sequence[float]], Verdict]:
+    """Embeddings near those of fp32, and of 99 in 100 pictures the same best label, or one whose cosine in fp32 is less by no more than
+    1e-4: a hundredth of what CLIP's softmax looks at, which random weights do not keep apart."""
+    rows, names = np.asarray(wanted), np.asarray(labels)
+
+    def judge(found: Sequence[float]) -> Verdict:
+        if len(found) != rows.size:
+            return Verdict(False, f"{len(found)} values instead of {rows.size}")
+        given = np.asarray(found).reshape(rows.shape)
+        products = np.einsum("ij,ij->i", given, rows) / np.linalg.norm(given, axis=1) / np.linalg.norm(rows, axis=1)
+        scores = rows @ names.T
+        best = scores[np.arange(len(rows)), np.argmax(given @ names.T, 1)]
+        same = int(np.sum(best >= scores.max(1) - 1e-4))
+        passed = bool(products.min() >= cosine) and same >= 0.99 * len(rows)
+        return Verdict(passed, f"cosine {products.min():.6f} or more, {same} of {len(rows)} best labels the same")
+
+    return judge

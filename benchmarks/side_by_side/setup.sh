@@ -9,6 +9,8 @@ printf '\n== Installing the peers into %s\n' "$venv"
 "$venv/bin/pip" install -qq --disable-pip-version-check --requirement "$wanted"
 # PyPI has torchvision for CUDA only, which would pull in gigabytes that nothing here uses; see cuda_stubs.py.
 "$venv/bin/pip" install -qq --disable-pip-version-check --no-deps torchvision==0.28.0
+# It asks for torchvision as well.
+"$venv/bin/pip" install -qq --disable-pip-version-check --no-deps open_clip_torch==3.3.0 timm==1.0.31 ftfy==6.3.1 wcwidth
 PYTHONPATH=benchmarks "$venv/bin/python" -c '
 import pathlib, sys
 from side_by_side import cuda_stubs

@@ -10,6 +10,7 @@
 #include <memory>
 #include <numeric>
 #include <stdexcept>
+#include <thread>
 
 using namespace vidloom;
 using side_by_side::Reply;
@@ -61,7 +62,7 @@ void image(const Request& request, Reply& reply) {
   std::vector<float> out(batch * width);
   reply.timed([&] { session->encode_pixels(pixels, batch, out); }, static_cast<int>(batch));
   reply.times.assign(batch, 0);
-  reply.values.assign(out.begin(), out.begin() + static_cast<std::ptrdiff_t>(width));
+  reply.values.assign(out.begin(), out.end());
 }
 
 /// Texts of `length` tokens each, from a file of ids; weights are packed inside the clock.
@@ -86,6 +87,44 @@ void product(const Request& request, Reply& reply) {
   reply.scale(wanted / (one * times) / request.integer("batch", 1));
 }
 
+/// A thread's multiplications and additions from registers to registers, `steps` times twelve of them; twelve chains, so that none waits
+/// for the one before. The numbers stay what they are.
+#define VIDLOOM_CHAINS(one) one(0) one(1) one(2) one(3) one(4) one(5) one(6) one(7) one(8) one(9) one(10) one(11)
+#define VIDLOOM_PEAK(name, set, bytes, instruction)                                                  \
+  __attribute__((target(set))) void name(long steps) {                                               \
+    using Vector = float __attribute__((vector_size(bytes)));                                        \
+    Vector sums[12] = {}, a{}, b{};                                                                  \
+    for (long i = 0; i < steps; ++i) {                                                               \
+      VIDLOOM_CHAINS(instruction)                                                                    \
+    }                                                                                                \
+  }
+#define VIDLOOM_FMA(i) asm volatile("vfmadd231ps %2, %1, %0" : "+v"(sums[i]) : "v"(a), "v"(b));
+#define VIDLOOM_BF16(i) asm volatile("vdpbf16ps %2, %1, %0" : "+v"(sums[i]) : "v"(a), "v"(b));
+#define VIDLOOM_VNNI(i) asm volatile("vpdpbusd %2, %1, %0" : "+v"(sums[i]) : "v"(a), "v"(b));
+VIDLOOM_PEAK(fma_256, "avx2,fma", 32, VIDLOOM_FMA)
+VIDLOOM_PEAK(fma_512, "avx512f", 64, VIDLOOM_FMA)
+VIDLOOM_PEAK(bf16_512, "avx512f,avx512bf16", 64, VIDLOOM_BF16)
+VIDLOOM_PEAK(vnni_512, "avx512f,avx512vnni", 64, VIDLOOM_VNNI)
+
+/// As many operations as asked for by nothing but the instruction that does most of them, on `threads` threads.
+void peak(const Request& request, Reply& reply) {
+  struct Way { void (*run)(long); double operations; } way{};
+  const std::string kind = request.text("kind");
+  if (kind == "bf16" && __builtin_cpu_supports("avx512bf16")) way = {bf16_512, 64};
+  if (kind == "int8" && __builtin_cpu_supports("avx512vnni")) way = {vnni_512, 128};
+  if (kind == "fp32") way = __builtin_cpu_supports("avx512f") ? Way{fma_512, 32} : Way{fma_256, 16};
+  if (!way.run) throw std::runtime_error("this processor has no instruction for " + kind);
+  const int threads = request.integer("threads", 1);
+  const double operations = request.number("operations");
+  const long steps = static_cast<long>(operations / (12 * way.operations * threads));
+  reply.timed([&] {
+    std::vector<std::thread> others;
+    for (int i = 1; i < threads; ++i) others.emplace_back(way.run, steps);
+    way.run(steps);
+    for (auto& other : others) other.join();
+  }, request.integer("batch", 1));
+}
+
 }  // namespace
 
-int main() { return side_by_side::serve({{"image", image}, {"texts", texts}, {"product", product}}); }
+int main() { return side_by_side::serve({{"image", image}, {"texts", texts}, {"product", product}, {"peak", peak}}); }

@@ -55,6 +55,20 @@ def test_a_slow_calibration_or_a_busy_neighbour_disturbs_a_run():
     assert not stats.undisturbed(**{**quiet, "foreign": 0.2})
 
 
+def test_embeddings_pass_when_they_are_near_and_choose_the_same_label():
+    labels = np.eye(4)[:3]
+    wanted = np.array([[0.9, 0.1, 0.1, 0.3], [0.2, 0.8, 0.1, 0.3]])
+    judge = gates.embeddings(wanted.tolist(), labels.tolist(), 0.99)
+    assert judge((2 * wanted).reshape(-1).tolist()).passed, "length does not matter"
+    assert not judge(wanted.reshape(-1)[:4].tolist()).passed, "a picture is missing"
+    other = wanted.copy()
+    other[1] = [0.8, 0.2, 0.1, 0.3]
+    assert not judge(other.reshape(-1).tolist()).passed, "another picture"
+    turned = np.array([[0.5, 0.49, 0, 0.7]])
+    near = turned[:, [1, 0, 2, 3]]
+    assert not gates.embeddings(turned.tolist(), labels.tolist(), 0.99)(near.reshape(-1).tolist()).passed, "near, and another label"
+
+
 def test_requests_are_one_line_and_refuse_what_would_break_it():
     assert (
         request_line("first", {"file": "a.ts", "at": [1.5, 2.0], "threads": 2})

@@ -1,4 +1,5 @@
-"""CLIP ViT-B/32 by transformers, ONNX Runtime and OpenVINO, and the whole way from a segment to scores as people assemble it.
+"""CLIP ViT-B/32 by transformers, torch.compile, open_clip, ONNX Runtime and OpenVINO, and the whole way from a segment to scores as people
+assemble it.
 
 `python -m side_by_side.peers.models make FOLDER FILM` writes the model (random weights of a fixed seed: none can be shipped), pixels of
 32 pictures of the film, token ids, and what transformers makes of them.
@@ -53,30 +54,57 @@ def _vision(folder: str) -> _Vision:
 
 
 @cache
-def _onnx_file(folder: str, batch: int) -> str:
-    path = f"{folder}/vision_{batch}.onnx"
+def _onnx_file(folder: str, batch: int, precision: str = "f32") -> str:
+    path = f"{folder}/vision_{batch}.onnx" if precision != "int8" else f"{folder}/vision_{batch}_int8.onnx"
     if not os.path.exists(path):
-        torch.onnx.export(_vision(folder), (torch.zeros(batch, 3, 224, 224),), path + ".part", dynamo=False, input_names=["pixels"])
+        if precision == "int8":
+            from onnxruntime.quantization import quantize_dynamic
+
+            quantize_dynamic(_onnx_file(folder, batch), path + ".part")
+        else:
+            torch.onnx.export(_vision(folder), (torch.zeros(batch, 3, 224, 224),), path + ".part", dynamo=False, input_names=["pixels"])
         os.rename(path + ".part", path)
     return path
 
 
 @cache
-def _onnx_session(folder: str, batch: int, threads: int) -> Any:
+def _onnx_session(folder: str, batch: int, threads: int, precision: str) -> Any:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
-    return onnxruntime.InferenceSession(_onnx_file(folder, batch), options, providers=["CPUExecutionProvider"])
+    return onnxruntime.InferenceSession(_onnx_file(folder, batch, precision), options, providers=["CPUExecutionProvider"])
+
+
+def _openvino_int8(core: Any, folder: str, batch: int) -> Any:
+    """By NNCF's recipe for transformers, statically: calibrated on the very pictures that are measured."""
+    import openvino
+
+    path = f"{folder}/vision_{batch}_nncf.xml"
+    if not os.path.exists(path):
+        import nncf
+
+        pixels = np.fromfile(f"{folder}/pixels.bin", np.float32).reshape(-1, batch, 3, 224, 224)
+        data = nncf.Dataset(list(pixels), lambda one: {0: one})
+        made = nncf.quantize(
+            core.read_model(_onnx_file(folder, batch)), data, subset_size=len(pixels), model_type=nncf.ModelType.TRANSFORMER
+        )
+        openvino.save_model(made, path, compress_to_fp16=False)
+    return core.read_model(path)
 
 
 @cache
-def _openvino_request(folder: str, batch: int, threads: int) -> Any:
+def _openvino_request(folder: str, batch: int, threads: int, precision: str = "f32") -> Any:
     import openvino
 
     core = openvino.Core()
-    settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": threads}
-    return core.compile_model(core.read_model(_onnx_file(folder, batch)), "CPU", settings).create_infer_request()
+    settings = {
+        "PERFORMANCE_HINT": "LATENCY",
+        "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",
+        "INFERENCE_NUM_THREADS": threads,
+    }
+    model = _openvino_int8(core, folder, batch) if precision == "int8" else core.read_model(_onnx_file(folder, batch))
+    return core.compile_model(model, "CPU", settings).create_infer_request()
 
 
 def _image(request: dict[str, str], reply: Reply, run: Any) -> None:
@@ -86,23 +114,81 @@ def _image(request: dict[str, str], reply: Reply, run: Any) -> None:
     rows: list[Any] = []
     with torch.inference_mode():
         reply.timed(lambda: rows.append(run(pixels)), batch)
+        if isinstance(rows[0], torch.Tensor):
+            rows[0] = rows[0].float().numpy()
     for _ in range(batch):
         reply.picture(0.0)
-    reply.values.extend(float(value) for value in np.asarray(rows[0])[0])
+    reply.values.extend(float(value) for value in np.asarray(rows[0]).reshape(-1))
+
+
+@cache
+def _typed_vision(folder: str, precision: str) -> _Vision:
+    return _vision(folder) if precision == "f32" else _vision(folder).to(torch.bfloat16)
+
+
+@cache
+def _compiled(folder: str, precision: str) -> Any:
+    import torch._inductor.config as settings
+
+    settings.freezing = True  # constants become part of the program: what makes it faster on CPUs
+    vision = _typed_vision(folder, precision)
+    for parameter in vision.parameters():
+        parameter.requires_grad_(False)
+    return torch.compile(vision)
 
 
 def transformers(request: dict[str, str], reply: Reply) -> None:
-    vision = _vision(request["model"])
-    _image(request, reply, lambda pixels: vision(torch.from_numpy(pixels)))
+    vision = _typed_vision(request["model"], request["precision"])
+    kind = next(vision.parameters()).dtype
+    _image(request, reply, lambda pixels: vision(torch.from_numpy(pixels).to(kind)))
+
+
+def compiled(request: dict[str, str], reply: Reply) -> None:
+    vision = _compiled(request["model"], request["precision"])
+    kind = torch.float32 if request["precision"] == "f32" else torch.bfloat16
+    _image(request, reply, lambda pixels: vision(torch.from_numpy(pixels).to(kind)))
+
+
+@cache
+def _open_clip(folder: str) -> Any:
+    """open_clip's own picture tower with the same weights."""
+    _clip()  # torchvision, which it imports
+    import open_clip as library
+
+    given = _model(folder).state_dict()
+    tower = library.create_model("ViT-B-32-quickgelu", pretrained=None).visual.eval()
+    before = "vision_model."
+    names = {
+        "class_embedding": given[before + "embeddings.class_embedding"],
+        "positional_embedding": given[before + "embeddings.position_embedding.weight"],
+        "proj": given["visual_projection.weight"].T.contiguous(),
+        "conv1.weight": given[before + "embeddings.patch_embedding.weight"],
+    }
+    for end in ("weight", "bias"):
+        names[f"ln_pre.{end}"] = given[f"{before}pre_layrnorm.{end}"]
+        names[f"ln_post.{end}"] = given[f"{before}post_layernorm.{end}"]
+        for layer in range(12):
+            theirs, ours = f"{before}encoder.layers.{layer}.", f"transformer.resblocks.{layer}."
+            names[f"{ours}attn.in_proj_{end}"] = torch.cat([given[f"{theirs}self_attn.{part}_proj.{end}"] for part in "qkv"])
+            names[f"{ours}attn.out_proj.{end}"] = given[f"{theirs}self_attn.out_proj.{end}"]
+            for a, b in (("ln_1", "layer_norm1"), ("ln_2", "layer_norm2"), ("mlp.c_fc", "mlp.fc1"), ("mlp.c_proj", "mlp.fc2")):
+                names[f"{ours}{a}.{end}"] = given[f"{theirs}{b}.{end}"]
+    tower.load_state_dict(names)
+    return tower
+
+
+def open_clip(request: dict[str, str], reply: Reply) -> None:
+    tower = _open_clip(request["model"])
+    _image(request, reply, lambda pixels: torch.nn.functional.normalize(tower(torch.from_numpy(pixels)), dim=-1))
 
 
 def onnxruntime(request: dict[str, str], reply: Reply) -> None:
-    session = _onnx_session(request["model"], int(request["batch"]), int(request["threads"]))
+    session = _onnx_session(request["model"], int(request["batch"]), int(request["threads"]), request["precision"])
     _image(request, reply, lambda pixels: session.run(None, {"pixels": pixels})[0])
 
 
 def openvino(request: dict[str, str], reply: Reply) -> None:
-    infer = _openvino_request(request["model"], int(request["batch"]), int(request["threads"]))
+    infer = _openvino_request(request["model"], int(request["batch"]), int(request["threads"]), request["precision"])
     _image(request, reply, lambda pixels: next(iter(infer.infer({0: pixels}).values())))
 
 
@@ -209,9 +295,9 @@ def make(folder: pathlib.Path, film: str) -> None:
     pixels = np.stack([np.asarray(tensors.hf_pil(picture), np.float32) for picture in pictures])
     pixels.tofile(unfinished / "pixels.bin")
     with torch.inference_mode():
-        images = _Vision(model)(torch.from_numpy(pixels[:1]))[0].tolist()
-        text = _features(model, torch.from_numpy(tokens))[0].tolist()
-    expected = {"image": images, "text": text, "segment": images}
+        images = _Vision(model)(torch.from_numpy(pixels)).tolist()
+        texts = _features(model, torch.from_numpy(tokens)).tolist()
+    expected = {"images": images, "texts": texts, "segment": images[0]}
     (unfinished / "expected.json").write_text(json.dumps(expected), encoding="utf-8")
     unfinished.rename(folder)
 
@@ -223,6 +309,8 @@ if __name__ == "__main__":
         serve(
             {
                 "transformers": transformers,
+                "compiled": compiled,
+                "open_clip": open_clip,
                 "onnxruntime": onnxruntime,
                 "openvino": openvino,
                 "texts": texts,
