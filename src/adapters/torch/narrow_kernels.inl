@@ -83,11 +83,8 @@ VIDLOOM_KERNEL void multiply(const NarrowProduct& p) noexcept {
   }
 }
 
-/// Words of `count` rows, `stride` words apart, into the columns of a panel; the columns behind them become zero.
-VIDLOOM_KERNEL void to_panel(const std::byte* rows, std::size_t count, std::size_t stride, std::size_t words, std::byte* panel) noexcept {
-  for (std::size_t word = 0; word < words; ++word, panel += panel_width * 4) {
-    alignas(64) std::int32_t line[panel_width] = {};
-    for (std::size_t j = 0; j < count; ++j) std::memcpy(&line[j], rows + (j * stride + word) * 4, 4);
-    std::memcpy(panel, line, sizeof line);
-  }
+/// Words of `count` rows, `words` each, into the columns of a panel; the columns behind them become zero.
+VIDLOOM_KERNEL void to_panel(const std::byte* rows, std::size_t count, std::size_t words, std::byte* panel) noexcept {
+  if (count < panel_width) std::memset(panel, 0, words * panel_width * 4);
+  transpose(reinterpret_cast<const float*>(rows), words, count, words, reinterpret_cast<float*>(panel), panel_width);
 }

@@ -63,7 +63,7 @@ VIDLOOM_KERNEL void pack(float* rows, std::size_t count, std::size_t width, std:
       std::memcpy(to + i * 2, line, std::min<std::size_t>(64, (words - i / 2) * 4));
     }
   }
-  to_panel(narrowed, count, words, words, panel);
+  to_panel(narrowed, count, words, panel);
 }
 
 }  // namespace

@@ -85,7 +85,7 @@ VIDLOOM_KERNEL void pack(float* rows, std::size_t count, std::size_t width, std:
     scales[j] = scale;
     scales[panel_width + j] = scale * static_cast<float>(total);
   }
-  to_panel(narrowed, count, words, words, panel);
+  to_panel(narrowed, count, words, panel);
 }
 
 }  // namespace

@@ -24,6 +24,7 @@ struct Product {
   const float* bias = nullptr;      ///< columns; null: none
   const float* residual = nullptr;  ///< laid out as c, may be c itself; null: none
   Activation activation = Activation::none;
+  std::size_t panel_stride = 0;  ///< floats from one line of the panel to the next; 0: panel_width
   const float* next = nullptr;  ///< the panel that is wanted after this one, fetched from memory meanwhile; null: none
 };
 
@@ -34,6 +35,8 @@ struct TowerKernels {
   /// out = (x - mean) / sqrt(variance + epsilon) * gain + bias, row by row; x and out are `width` apart.
   void (*layer_norm)(const float* x, std::size_t rows, std::size_t width, const float* gain, const float* bias, float epsilon,
                      float* out) noexcept;
+  /// to[column * to_stride + row] = from[row * from_stride + column]
+  void (*transpose)(const float* from, std::size_t from_stride, std::size_t rows, std::size_t columns, float* to, std::size_t to_stride) noexcept;
   /// Softmax of the first `valid` of `width` numbers in place; the rest becomes 0.
   void (*softmax)(float* row, std::size_t valid, std::size_t width) noexcept;
 };

@@ -21,8 +21,9 @@ VIDLOOM_KERNEL void tile(const Product& p, const float* a, float* c, std::size_t
   } else {
     for (std::size_t i = 0; i < rows; ++i) left[i] = load(c + i * p.c_stride), right[i] = load(c + i * p.c_stride + vector_floats);
   }
-  const float* panel = p.panel + from * panel_width;
-  for (std::size_t k = from; k < to; ++k, panel += panel_width) {
+  const std::size_t panel_stride = p.panel_stride > 0 ? p.panel_stride : panel_width;
+  const float* panel = p.panel + from * panel_stride;
+  for (std::size_t k = from; k < to; ++k, panel += panel_stride) {
     if (k % fetch_every == 0) fetch.some();
     const Vector b_left = load(panel), b_right = load(panel + vector_floats);
 #pragma GCC unroll 16
@@ -105,25 +106,34 @@ VIDLOOM_KERNEL void layer_norm(const float* x, std::size_t rows, std::size_t wid
 }
 
 VIDLOOM_KERNEL void softmax(float* row, std::size_t valid, std::size_t width) noexcept {
+  const std::size_t whole = valid / vector_floats * vector_floats;
   float largest = row[0];
-  for (std::size_t i = 1; i < valid; ++i) largest = std::max(largest, row[i]);
+  if (whole > 0) {
+    Vector most = load(row);
+    for (std::size_t i = vector_floats; i < whole; i += vector_floats) {
+      const Vector value = load(row + i);
+      most = choose(value > most, value, most);
+    }
+    for (std::size_t i = 0; i < vector_floats; ++i) largest = std::max(largest, most[i]);
+  }
+  for (std::size_t i = whole; i < valid; ++i) largest = std::max(largest, row[i]);
   float total = 0;
-  std::size_t i = 0;
   Vector sums{};
-  for (; i + vector_floats <= valid; i += vector_floats) {
+  for (std::size_t i = 0; i < whole; i += vector_floats) {
     const Vector value = exponential(load(row + i) - largest);
     store(row + i, value);
     sums += value;
   }
-  if (i < valid) {
+  if (whole < valid) {
     alignas(64) float last[vector_floats];
-    for (std::size_t j = 0; j < vector_floats; ++j) last[j] = i + j < valid ? row[i + j] - largest : -87.0F;
+    for (std::size_t j = 0; j < vector_floats; ++j) last[j] = whole + j < valid ? row[whole + j] - largest : -87.0F;
     const Vector value = exponential(load(last));
-    for (std::size_t j = 0; i + j < valid; ++j) total += row[i + j] = value[j];
+    for (std::size_t j = 0; whole + j < valid; ++j) total += row[whole + j] = value[j];
   }
   const float scale = 1 / (sum(sums) + total);
-  for (std::size_t j = 0; j < valid; ++j) row[j] *= scale;
-  for (std::size_t j = valid; j < width; ++j) row[j] = 0;
+  for (std::size_t i = 0; i < whole; i += vector_floats) store(row + i, load(row + i) * scale);
+  for (std::size_t i = whole; i < valid; ++i) row[i] *= scale;
+  for (std::size_t i = valid; i < width; ++i) row[i] = 0;
 }
 
-constexpr TowerKernels kernel_set(const char* name) { return {name, panel_width, multiply, layer_norm, softmax}; }
+constexpr TowerKernels kernel_set(const char* name) { return {name, panel_width, multiply, layer_norm, transpose, softmax}; }

@@ -70,3 +70,28 @@ struct Fetch {
   }
 };
 constexpr std::size_t fetch_every = 8;
+
+/// to[column * to_stride + row] = from[row * from_stride + column]; bits are moved as they are.
+VIDLOOM_KERNEL void transpose(const float* from, std::size_t from_stride, std::size_t rows, std::size_t columns, float* to,
+                              std::size_t to_stride) noexcept {
+  using Four = float __attribute__((vector_size(16)));
+  using Anywhere = float __attribute__((vector_size(16), aligned(4), may_alias));
+  const std::size_t whole_rows = rows / 4 * 4, whole_columns = columns / 4 * 4;
+  for (std::size_t row = 0; row < whole_rows; row += 4) {
+    const float* const given = from + row * from_stride;
+    for (std::size_t column = 0; column < whole_columns; column += 4) {
+      Four lines[4];
+      for (std::size_t i = 0; i < 4; ++i) lines[i] = *reinterpret_cast<const Anywhere*>(given + i * from_stride + column);
+      const Four a = __builtin_shufflevector(lines[0], lines[1], 0, 4, 1, 5), b = __builtin_shufflevector(lines[2], lines[3], 0, 4, 1, 5);
+      const Four c = __builtin_shufflevector(lines[0], lines[1], 2, 6, 3, 7), d = __builtin_shufflevector(lines[2], lines[3], 2, 6, 3, 7);
+      float* const made = to + column * to_stride + row;
+      *reinterpret_cast<Anywhere*>(made) = __builtin_shufflevector(a, b, 0, 1, 4, 5);
+      *reinterpret_cast<Anywhere*>(made + to_stride) = __builtin_shufflevector(a, b, 2, 3, 6, 7);
+      *reinterpret_cast<Anywhere*>(made + 2 * to_stride) = __builtin_shufflevector(c, d, 0, 1, 4, 5);
+      *reinterpret_cast<Anywhere*>(made + 3 * to_stride) = __builtin_shufflevector(c, d, 2, 3, 6, 7);
+    }
+  }
+  for (std::size_t column = 0; column < columns; ++column) {
+    for (std::size_t row = column < whole_columns ? whole_rows : 0; row < rows; ++row) to[column * to_stride + row] = from[row * from_stride + column];
+  }
+}

@@ -12,8 +12,9 @@ namespace {
 
 constexpr std::size_t round_up(std::size_t value, std::size_t to) noexcept { return (value + to - 1) / to * to; }
 
-// Rows that go by a panel in one piece of work: at a depth of 1024 they and the panel stay in half a megabyte of cache.
-constexpr std::size_t rows_at_once = 96;
+// Rows that go by a panel in one piece of work: few enough to stay in a second-level cache, of narrow numbers at least, and many enough
+// that all panels are not fetched more often than need be.
+constexpr std::size_t rows_at_once = 144;
 // Query rows whose scores are in memory at once.
 constexpr std::size_t queries_at_once = 48;
 
@@ -90,10 +91,7 @@ PackedLinear::PackedLinear(const Arithmetic& arithmetic, Team& team, std::size_t
     for (std::size_t j = 0; j < there; ++j) row(index * width + j, {block + j * inputs, inputs});
     std::byte* const panel = panels_.get() + index * panel_bytes_;
     if (narrow) return narrow->pack(block, there, inputs, panel, scales_.data() + index * 2 * width);
-    float* to = reinterpret_cast<float*>(panel);
-    for (std::size_t k = 0; k < inputs; ++k, to += width) {
-      for (std::size_t j = 0; j < there; ++j) to[j] = block[j * inputs + k];
-    }
+    arithmetic.wide->transpose(block, inputs, there, inputs, reinterpret_cast<float*>(panel), width);
   });
 }
 
@@ -158,38 +156,26 @@ void PackedLinear::operator()(Team& team, const Operand& a, std::size_t rows, Op
   narrow_all(arithmetic_, team, answer, outputs_, rows, c);
 }
 
-/// Softmax(Q K^T) V for every head of every sequence. Of a head the keys are packed as the panels of one product, the values as
-/// those of a second.
+/// Softmax(Q K^T) V for every head of every sequence. Of a head the keys are packed as the panels of one product; the values are those
+/// of a second as they lie.
 void Transformer::attend(const TowerKernels& kernels, Team& team, Workspace& workspace, std::span<const Sequence> sequences,
-                         bool only_wanted, const float* queries, const float* keys_values, float* mixed) const {
+                         bool only_wanted, const float* queries, const float* keys_values, std::size_t row, float* mixed) const {
   const std::size_t size = width / heads, panel = kernels.panel_width;
   std::size_t longest = 0;
   for (const Sequence& sequence : sequences) longest = std::max(longest, sequence.length);
-  const std::size_t padded = round_up(longest, panel), values = round_up(size, panel);
-  const std::size_t need = padded * size + values * longest + queries_at_once * padded;
+  const std::size_t padded = round_up(longest, panel), need = padded * size + queries_at_once * padded;
   for (auto& scratch : workspace.scratch) scratch.ask(need);
   team.run(sequences.size() * heads, [&](std::size_t index, unsigned member) noexcept {
     const std::size_t which = index / heads, head = index % heads;
     const Sequence& sequence = sequences[which];
     float* const key_panels = workspace.scratch[member].ask(need);
-    float* const value_panels = key_panels + padded * size;
-    float* const scores = value_panels + values * longest;
-    const std::size_t row = 2 * width;
+    float* const scores = key_panels + padded * size;
     const float* const keys = keys_values + sequence.first * row + head * size;
     // Causal, and only one row is asked for: later keys cannot reach it.
     const std::size_t length = causal && only_wanted ? sequence.wanted + 1 : sequence.length, columns = round_up(length, panel);
-    for (std::size_t token = 0; token < columns; ++token) {
-      float* to = key_panels + token / panel * panel * size + token % panel;
-      for (std::size_t d = 0; d < size; ++d, to += panel) *to = token < length ? keys[token * row + d] : 0;
-    }
-    for (std::size_t token = 0; token < length; ++token) {
-      const float* const from = keys + width + token * row;
-      for (std::size_t d = 0; d < size; d += panel) {
-        float* const to = value_panels + d * length + token * panel;
-        const std::size_t there = std::min(panel, size - d);
-        std::copy_n(from + d, there, to);
-        std::fill(to + there, to + panel, 0.0F);
-      }
+    // What stands in the columns behind the last key is of no matter: the softmax puts zeros in place of their scores.
+    for (std::size_t token = 0; token < length; token += panel) {
+      kernels.transpose(keys + token * row, row, std::min(panel, length - token), size, key_panels + token * size, panel);
     }
     const std::size_t first = only_wanted ? sequence.wanted : 0, end = only_wanted ? sequence.wanted + 1 : sequence.length;
     for (std::size_t begin = first; begin < end; begin += queries_at_once) {
@@ -209,12 +195,13 @@ void Transformer::attend(const TowerKernels& kernels, Team& team, Workspace& wor
       for (std::size_t d = 0; d < size; d += panel) {
         kernels.multiply({.a = scores,
                           .a_stride = columns,
-                          .panel = value_panels + d * length,
+                          .panel = keys + width + d,
                           .depth = length,
                           .c = mixed + at * width + head * size + d,
                           .c_stride = width,
                           .rows = rows,
-                          .columns = std::min(panel, size - d)});
+                          .columns = std::min(panel, size - d),
+                          .panel_stride = row});
       }
     }
   });
@@ -224,7 +211,9 @@ void Transformer::run(const Arithmetic& arithmetic, Team& team, Workspace& works
                       std::span<const Sequence> sequences, float* out) const {
   const TowerKernels& kernels = *arithmetic.wide;
   float* const mixed = workspace.mixed.ask(rows * width);
-  float* const queries = workspace.heads.ask(rows * width * 3);
+  // An odd number of cache lines from row to row, and room for the last panel of the last row: see OperandBuffer.
+  const std::size_t kv_stride = (round_up(2 * width, 16) / 16 | 1) * 16;
+  float* const queries = workspace.heads.ask(rows * (width + kv_stride) + kernels.panel_width);
   float* const keys_values = queries + rows * width;
   OperandBuffer& normed = workspace.normed;
 
@@ -243,7 +232,7 @@ void Transformer::run(const Arithmetic& arithmetic, Team& team, Workspace& works
     // After the last layer only one row of each sequence is looked at: its keys and values are of all rows, the rest is of that one.
     const bool last_layer = index + 1 == layers.size();
     normalise(layer.before_attention, x, rows);
-    layer.key_value(team, normed, rows, keys_values, 2 * width);
+    layer.key_value(team, normed, rows, keys_values, kv_stride);
     if (last_layer) {
       float* const wanted = workspace.wanted.ask(sequences.size() * width);
       for (std::size_t i = 0; i < sequences.size(); ++i) {
@@ -255,7 +244,7 @@ void Transformer::run(const Arithmetic& arithmetic, Team& team, Workspace& works
       rows = sequences.size();
     }
     layer.query(team, normed, rows, queries, width);
-    attend(kernels, team, workspace, sequences, last_layer, queries, keys_values, mixed);
+    attend(kernels, team, workspace, sequences, last_layer, queries, keys_values, kv_stride, mixed);
     Operand attended{reinterpret_cast<const std::byte*>(mixed), width * sizeof(float)};
     if (arithmetic.narrow) {
       workspace.mixed_operand.ask(arithmetic, rows, width);

@@ -123,7 +123,7 @@ struct Transformer {
 
  private:
   void attend(const TowerKernels& kernels, Team& team, Workspace& workspace, std::span<const Sequence> sequences, bool only_wanted,
-              const float* queries, const float* keys_values, float* mixed) const;
+              const float* queries, const float* keys_values, std::size_t keys_values_stride, float* mixed) const;
 };
 
 }  // namespace v0

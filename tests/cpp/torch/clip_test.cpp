@@ -187,6 +187,16 @@ TEST_CASE("each set of kernels multiplies, normalises and exponentiates as plain
         }
       }
     }
+    for (const std::size_t rows : {1UL, 4UL, 7UL, width}) {
+      for (const std::size_t columns : {1UL, 6UL, 64UL}) {
+        const auto from = random_floats(rows * (columns + 3), 10);
+        std::vector<float> to(columns * (rows + 2), 7.0F);
+        kernels->transpose(from.data(), columns + 3, rows, columns, to.data(), rows + 2);
+        for (std::size_t c = 0; c < columns; ++c) {
+          for (std::size_t r = 0; r < rows + 2; ++r) REQUIRE(to[c * (rows + 2) + r] == (r < rows ? from[r * (columns + 3) + c] : 7.0F));
+        }
+      }
+    }
     for (const std::size_t valid : {1UL, 3UL, 16UL, 50UL, 77UL}) {
       std::vector<float> row = random_floats(96, 5, 20);
       const std::vector<float> scores = row;
