@@ -3,6 +3,7 @@
 #include <vidloom/core/error.hpp>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cmath>
 #include <exception>
@@ -37,17 +38,21 @@ Names text_names(ClipFiles::Layout layout, const std::string& before) {
           "text_projection.weight"};
 }
 
-/// Packs tensors, and remembers the first that held a number which is none.
+/// Packs tensors, and refuses those that hold a number which is none.
 class Packer {
  public:
   Packer(const ClipWeights& weights, const Arithmetic& arithmetic, Team& team) : weights_(weights), arithmetic_(arithmetic), team_(team) {}
+  /// For a tower that is used once: weights stay in their file until they are multiplied with, and verify() tells what was wrong with them.
+  Packer(const ClipWeights& weights, const TowerKernels& kernels, Team& team, bool in_passing) : Packer(weights, Arithmetic{&kernels}, team) {
+    if (in_passing) scratch_ = std::make_shared<std::vector<FloatBuffer>>(team.width());
+  }
 
   LayerNorm norm(const std::string& name, std::size_t width) const {
     return {weights_.floats(name + ".weight", {width}), weights_.floats(name + ".bias", {width})};
   }
   /// Rows [first, first + outputs) of a matrix of `all` rows, times `factor`.
   PackedLinear rows(const std::string& weight, const std::string& bias, std::size_t all, std::size_t first, std::size_t outputs,
-                    std::size_t inputs, float factor = 1) const {
+                    std::size_t inputs, float factor = 1) {
     const std::size_t shape[] = {all, inputs};
     const StoredTensor& tensor = weights_.tensor(weight, shape);
     std::vector<float> offsets;
@@ -57,67 +62,94 @@ class Packer {
     }
     return pack(weight, tensor, first, outputs, inputs, factor, std::move(offsets));
   }
-  PackedLinear linear(const std::string& name, std::size_t outputs, std::size_t inputs) const {
+  PackedLinear linear(const std::string& name, std::size_t outputs, std::size_t inputs) {
     return rows(name + ".weight", name + ".bias", outputs, 0, outputs, inputs);
   }
   /// A tensor whose rows are the outputs once everything behind the first side is one row.
-  PackedLinear flat(const std::string& name, std::span<const std::size_t> shape) const {
+  PackedLinear flat(const std::string& name, std::span<const std::size_t> shape) {
     const std::size_t outputs = shape.front();
     std::size_t inputs = 1;
     for (const std::size_t side : shape.subspan(1)) inputs *= side;
     return pack(name, weights_.tensor(name, shape), 0, outputs, inputs, 1, {});
   }
-  PackedLinear transposed(const std::string& name, std::size_t outputs, std::size_t inputs) const {
-    const std::vector<float> numbers = weights_.floats(name, {inputs, outputs});
-    return PackedLinear(arithmetic_, team_, outputs, inputs, [&](std::size_t output, std::span<float> to) {
-      for (std::size_t i = 0; i < inputs; ++i) to[i] = numbers[i * outputs + output];
+  PackedLinear transposed(const std::string& name, std::size_t outputs, std::size_t inputs) {
+    const auto numbers = std::make_shared<const std::vector<float>>(weights_.floats(name, {inputs, outputs}));
+    return make(name, outputs, inputs, [numbers, inputs, outputs](std::size_t output, std::span<float> to) {
+      for (std::size_t i = 0; i < inputs; ++i) to[i] = (*numbers)[i * outputs + output];
     }, {});
   }
   /// Keys and values of three tensors as one matrix of 2 * width rows.
-  PackedLinear pair(const std::string& first, const std::string& second, std::size_t width) const {
+  PackedLinear pair(const std::string& first, const std::string& second, std::size_t width) {
     const std::size_t shape[] = {width, width};
-    const StoredTensor* const tensors[] = {&weights_.tensor(first + ".weight", shape), &weights_.tensor(second + ".weight", shape)};
+    const std::array tensors{readable(weights_.tensor(first + ".weight", shape)), readable(weights_.tensor(second + ".weight", shape))};
     std::vector<float> bias = weights_.floats(first + ".bias", {width});
     const std::vector<float> more = weights_.floats(second + ".bias", {width});
     bias.insert(bias.end(), more.begin(), more.end());
-    std::atomic<bool> finite{true};
-    PackedLinear made(arithmetic_, team_, 2 * width, width, [&](std::size_t output, std::span<float> to) {
+    return make(first + "' or '" + second, 2 * width, width, [tensors, width](std::size_t output, std::span<float> to) {
       read_floats(*tensors[output / width], output % width * width, to);
-      if (!all_finite(to)) finite = false;
     }, std::move(bias));
-    if (!finite) refuse(first + "' or '" + second);
-    return made;
+  }
+
+  /// Throws Error(model) when a number of what was multiplied with is not finite.
+  void verify() const {
+    for (const auto& [name, finite] : read_) {
+      if (!*finite) refuse(name);
+    }
   }
 
  private:
+  using Row = std::function<void(std::size_t, std::span<float>)>;
   static bool all_finite(std::span<const float> numbers) noexcept {
-    float nothing = 0;  // a finite number times 0 is 0; NaN and infinity give NaN
-    for (const float number : numbers) nothing += number * 0.0F;
-    return nothing == 0;
+    // A finite number times 0 is 0, NaN and infinity give NaN; in several sums, for one would wait for itself.
+    float nothing[16] = {};
+    std::size_t i = 0;
+    for (; i + 16 <= numbers.size(); i += 16) {
+      for (std::size_t j = 0; j < 16; ++j) nothing[j] += numbers[i + j] * 0.0F;
+    }
+    for (; i < numbers.size(); ++i) nothing[0] += numbers[i] * 0.0F;
+    return std::ranges::all_of(nothing, [](float sum) { return sum == 0; });
   }
   [[noreturn]] void refuse(const std::string& name) const {
     throw Error(Code::model, weights_.path() + ": tensor '" + name + "' holds NaN or infinity; the checkpoint is damaged");
   }
-  PackedLinear pack(const std::string& name, const StoredTensor& tensor, std::size_t first, std::size_t outputs, std::size_t inputs,
-                    float factor, std::vector<float> bias) const {
+  /// Throws here, on this thread, where the numbers are of a kind that cannot be read.
+  static const StoredTensor* readable(const StoredTensor& tensor) {
     float probe = 0;
-    read_floats(tensor, 0, {&probe, 1});  // throws here, on this thread, where the numbers are of a kind that cannot be read
-    std::atomic<bool> finite{true};
-    PackedLinear made(arithmetic_, team_, outputs, inputs, [&](std::size_t output, std::span<float> to) {
-      read_floats(tensor, (first + output) * inputs, to);
-      if (!all_finite(to)) finite = false;
-      if (factor != 1) std::ranges::transform(to, to.begin(), [factor](float value) { return value * factor; });
+    read_floats(tensor, 0, {&probe, 1});
+    return &tensor;
+  }
+  PackedLinear pack(const std::string& name, const StoredTensor& tensor, std::size_t first, std::size_t outputs, std::size_t inputs,
+                    float factor, std::vector<float> bias) {
+    const Row row = [from = readable(tensor), first, inputs](std::size_t output, std::span<float> to) { read_floats(*from, (first + output) * inputs, to); };
+    if (factor == 1) return make(name, outputs, inputs, row, std::move(bias));
+    return make(name, outputs, inputs, [row, factor](std::size_t output, std::span<float> to) {
+      row(output, to);
+      std::ranges::transform(to, to.begin(), [factor](float value) { return value * factor; });
     }, std::move(bias));
-    if (!finite) refuse(name);
+  }
+  PackedLinear make(const std::string& name, std::size_t outputs, std::size_t inputs, Row row, std::vector<float> bias) {
+    const auto finite = std::make_shared<std::atomic<bool>>(true);
+    Row checked = [row = std::move(row), finite](std::size_t output, std::span<float> to) {
+      row(output, to);
+      if (!all_finite(to)) *finite = false;
+    };
+    if (scratch_) {
+      read_.emplace_back(name, finite);
+      return PackedLinear(*arithmetic_.wide, outputs, inputs, std::move(checked), std::move(bias), scratch_);
+    }
+    PackedLinear made(arithmetic_, team_, outputs, inputs, checked, std::move(bias));
+    if (!*finite) refuse(name);
     return made;
   }
 
   const ClipWeights& weights_;
   const Arithmetic arithmetic_;
   Team& team_;
+  std::shared_ptr<std::vector<FloatBuffer>> scratch_;  // set: nothing is packed
+  std::vector<std::pair<std::string, std::shared_ptr<const std::atomic<bool>>>> read_;
 };
 
-Transformer make_transformer(const Packer& packer, const Names& names, const TowerConfig& config, std::size_t embedding, bool causal) {
+Transformer make_transformer(Packer& packer, const Names& names, const TowerConfig& config, std::size_t embedding, bool causal) {
   Transformer made;
   const std::size_t width = config.width;
   made.width = width;
@@ -155,7 +187,7 @@ class PackedImageTower final : public ImageTower, public std::enable_shared_from
   PackedImageTower(const ClipFiles& files, const ClipWeights& weights, const Arithmetic& arithmetic)
       : arithmetic_(arithmetic), team_(Team::shared()), config_(files.config) {
     const bool open_clip = files.layout == ClipFiles::Layout::open_clip;
-    const Packer packer(weights, arithmetic, *team_);
+    Packer packer(weights, arithmetic, *team_);
     const std::size_t width = config_.image.width, side = config_.image_size / config_.patch;
     const std::size_t shape[] = {width, 3, config_.patch, config_.patch};
     patches_ = packer.flat(open_clip ? "visual.conv1.weight" : "vision_model.embeddings.patch_embedding.weight", shape);
@@ -278,7 +310,11 @@ std::vector<float> encode_texts(const ClipFiles& files, const ClipWeights& weigh
   const std::string before = open_clip && weights.has("text.token_embedding.weight") ? "text." : "";
   const std::shared_ptr<Team> team = Team::shared();
   const Arithmetic arithmetic{&kernels};
-  const Packer packer(weights, arithmetic, *team);
+  // Packing costs as much as a hundred rows or two, and 150 MB while it lasts: only where the weights are gone through again and again.
+  std::size_t all_rows = 0;
+  for (const auto& text : texts) all_rows += text.size();
+  constexpr std::size_t most_rows = 512;
+  Packer packer(weights, kernels, *team, all_rows <= 2 * most_rows);
   const std::size_t width = config.text.width;
   const Transformer transformer = make_transformer(packer, text_names(files.layout, before), config.text, config.embedding, true);
   const std::size_t shape[] = {config.vocabulary, width};
@@ -288,9 +324,7 @@ std::vector<float> encode_texts(const ClipFiles& files, const ClipWeights& weigh
   std::vector<float> out(texts.size() * config.embedding);
   Transformer::Workspace workspace(team->width());
   FloatBuffer buffer;
-  // As many texts at once as keep a layer's numbers in the last level of cache.
-  constexpr std::size_t most_rows = 512;
-  for (std::size_t first = 0; first < texts.size();) {
+  for (std::size_t first = 0; first < texts.size();) {  // as many texts at once as keep a layer's numbers in the last level of cache
     std::vector<Transformer::Sequence> sequences;
     std::size_t rows = 0;
     for (std::size_t i = first; i < texts.size() && (i == first || rows + texts[i].size() <= most_rows); ++i) {
@@ -313,6 +347,7 @@ std::vector<float> encode_texts(const ClipFiles& files, const ClipWeights& weigh
     transformer.run(arithmetic, *team, workspace, x, rows, sequences, out.data() + first * config.embedding);
     first += sequences.size();
   }
+  packer.verify();
   for (std::size_t i = 0; i < texts.size(); ++i) normalise({out.data() + i * config.embedding, config.embedding});
   weights.release_pages();
   return out;

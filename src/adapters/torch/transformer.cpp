@@ -76,7 +76,7 @@ PackedLinear::PackedLinear(const Arithmetic& arithmetic, Team& team, std::size_t
                            const std::function<void(std::size_t, std::span<float>)>& row, std::vector<float> bias)
     : arithmetic_(arithmetic), outputs_(outputs), inputs_(inputs), bias_(std::move(bias)) {
   const NarrowKernels* const narrow = arithmetic.narrow;
-  const std::size_t width = narrow ? narrow->panel_width : arithmetic.wide->panel_width, count = round_up(outputs, width) / width;
+  const std::size_t width = panel_width_ = narrow ? narrow->panel_width : arithmetic.wide->panel_width, count = round_up(outputs, width) / width;
   panel_bytes_ = narrow ? round_up(inputs, narrow->numbers_in_word) / narrow->numbers_in_word * 4 * width : inputs * width * sizeof(float);
   panels_ = map_weights(count * panel_bytes_);
   if (narrow) {
@@ -86,58 +86,83 @@ PackedLinear::PackedLinear(const Arithmetic& arithmetic, Team& team, std::size_t
   std::vector<FloatBuffer> rows(team.width());
   for (auto& buffer : rows) buffer.ask(width * inputs);
   team.run(count, [&](std::size_t index, unsigned member) noexcept {
-    float* const block = rows[member].ask(width * inputs);
-    const std::size_t there = std::min(width, outputs - index * width);
-    for (std::size_t j = 0; j < there; ++j) row(index * width + j, {block + j * inputs, inputs});
-    std::byte* const panel = panels_.get() + index * panel_bytes_;
-    if (narrow) return narrow->pack(block, there, inputs, panel, scales_.data() + index * 2 * width);
-    arithmetic.wide->transpose(block, inputs, there, inputs, reinterpret_cast<float*>(panel), width);
+    fill(index, rows[member].ask(width * inputs), panels_.get() + index * panel_bytes_, scales_.data() + index * 2 * width, row);
   });
+}
+
+PackedLinear::PackedLinear(const TowerKernels& kernels, std::size_t outputs, std::size_t inputs, std::function<void(std::size_t, std::span<float>)> row,
+                           std::vector<float> bias, std::shared_ptr<std::vector<FloatBuffer>> scratch)
+    : arithmetic_{&kernels}, outputs_(outputs), inputs_(inputs), panel_width_(kernels.panel_width), panel_bytes_(inputs * kernels.panel_width * sizeof(float)),
+      bias_(std::move(bias)), row_(std::move(row)), scratch_(std::move(scratch)) {}
+
+/// \param block  room for the rows of a panel; \param scales  of narrow weights
+void PackedLinear::fill(std::size_t index, float* block, std::byte* panel, float* scales, const std::function<void(std::size_t, std::span<float>)>& row) const noexcept {
+  const std::size_t there = std::min(panel_width_, outputs_ - index * panel_width_);
+  for (std::size_t j = 0; j < there; ++j) row(index * panel_width_ + j, {block + j * inputs_, inputs_});
+  if (arithmetic_.narrow) return arithmetic_.narrow->pack(block, there, inputs_, panel, scales);
+  if (there < panel_width_) std::fill_n(panel, panel_bytes_, std::byte{0});
+  arithmetic_.wide->transpose(block, inputs_, there, inputs_, reinterpret_cast<float*>(panel), panel_width_);
+}
+
+/// Rows [from, to) by one panel.
+void PackedLinear::multiply_panel(const std::byte* panel, std::size_t index, const std::byte* next, const Operand& a, std::size_t from, std::size_t to,
+                                  std::byte* c, std::size_t c_stride, Activation activation, const float* residual, bool narrow_c) const noexcept {
+  const std::size_t column = index * panel_width_, columns = std::min(panel_width_, outputs_ - column);
+  std::byte* const answer = c + from * c_stride + column * (narrow_c ? 2 : sizeof(float));
+  const float* const more = residual ? residual + from * (c_stride / sizeof(float)) + column : nullptr;
+  if (arithmetic_.narrow) {
+    arithmetic_.narrow->multiply({.a = a.data + from * a.stride,
+                                  .a_stride = a.stride,
+                                  .a_scale = a.scales + from,
+                                  .panel = panel,
+                                  .panel_scale = scales_.data() + 2 * column,
+                                  .words = panel_bytes_ / (4 * panel_width_),
+                                  .c = answer,
+                                  .c_stride = c_stride,
+                                  .rows = to - from,
+                                  .columns = columns,
+                                  .bias = bias_.data() + column,
+                                  .residual = more,
+                                  .activation = activation,
+                                  .narrow_c = narrow_c,
+                                  .next = next});
+  } else {
+    arithmetic_.wide->multiply({.a = reinterpret_cast<const float*>(a.data + from * a.stride),
+                                .a_stride = a.stride / sizeof(float),
+                                .panel = reinterpret_cast<const float*>(panel),
+                                .depth = inputs_,
+                                .c = reinterpret_cast<float*>(answer),
+                                .c_stride = c_stride / sizeof(float),
+                                .rows = to - from,
+                                .columns = columns,
+                                .bias = bias_.empty() ? nullptr : bias_.data() + column,
+                                .residual = more,
+                                .activation = activation,
+                                .next = reinterpret_cast<const float*>(next)});
+  }
 }
 
 void PackedLinear::multiply(Team& team, const Operand& a, std::size_t rows, std::byte* c, std::size_t c_stride, Activation activation,
                             const float* residual, bool narrow_c) const noexcept {
-  const NarrowKernels* const narrow = arithmetic_.narrow;
-  const std::size_t width = narrow ? narrow->panel_width : arithmetic_.wide->panel_width, panels = round_up(outputs_, width) / width;
-  const std::size_t blocks = (rows + rows_at_once - 1) / rows_at_once;
-  const std::size_t column_bytes = narrow_c ? 2 : sizeof(float);
+  const std::size_t panels = round_up(outputs_, panel_width_) / panel_width_, blocks = (rows + rows_at_once - 1) / rows_at_once;
+  if (!panels_) {
+    // All rows by a panel while it is there.
+    const std::size_t block_floats = panel_width_ * inputs_;
+    for (auto& scratch : *scratch_) scratch.ask(2 * block_floats);
+    return team.run(panels, [&](std::size_t index, unsigned member) noexcept {
+      float* const block = (*scratch_)[member].ask(2 * block_floats);
+      std::byte* const panel = reinterpret_cast<std::byte*>(block + block_floats);
+      fill(index, block, panel, nullptr, row_);
+      for (std::size_t i = 0; i < blocks; ++i) {
+        multiply_panel(panel, index, nullptr, a, rows * i / blocks, rows * (i + 1) / blocks, c, c_stride, activation, residual, narrow_c);
+      }
+    });
+  }
   team.run_in_rows(blocks * panels, [&](std::size_t piece, unsigned) noexcept {
-    const std::size_t block = piece / panels, index = piece % panels, from = rows * block / blocks, to = rows * (block + 1) / blocks;
-    const std::size_t column = index * width, columns = std::min(width, outputs_ - column);
-    const std::byte* const panel = panels_.get() + index * panel_bytes_;
+    const std::size_t block = piece / panels, index = piece % panels;
     const std::byte* const next = piece + 1 < blocks * panels ? panels_.get() + (index + 1) % panels * panel_bytes_ : nullptr;
-    std::byte* const answer = c + from * c_stride + column * column_bytes;
-    const float* const more = residual ? residual + from * (c_stride / sizeof(float)) + column : nullptr;
-    if (narrow) {
-      narrow->multiply({.a = a.data + from * a.stride,
-                        .a_stride = a.stride,
-                        .a_scale = a.scales + from,
-                        .panel = panel,
-                        .panel_scale = scales_.data() + 2 * column,
-                        .words = panel_bytes_ / (4 * width),
-                        .c = answer,
-                        .c_stride = c_stride,
-                        .rows = to - from,
-                        .columns = columns,
-                        .bias = bias_.data() + column,
-                        .residual = more,
-                        .activation = activation,
-                        .narrow_c = narrow_c,
-                        .next = next});
-    } else {
-      arithmetic_.wide->multiply({.a = reinterpret_cast<const float*>(a.data + from * a.stride),
-                                  .a_stride = a.stride / sizeof(float),
-                                  .panel = reinterpret_cast<const float*>(panel),
-                                  .depth = inputs_,
-                                  .c = reinterpret_cast<float*>(answer),
-                                  .c_stride = c_stride / sizeof(float),
-                                  .rows = to - from,
-                                  .columns = columns,
-                                  .bias = bias_.empty() ? nullptr : bias_.data() + column,
-                                  .residual = more,
-                                  .activation = activation,
-                                  .next = reinterpret_cast<const float*>(next)});
-    }
+    multiply_panel(panels_.get() + index * panel_bytes_, index, next, a, rows * block / blocks, rows * (block + 1) / blocks, c, c_stride, activation,
+                   residual, narrow_c);
   });
 }
 

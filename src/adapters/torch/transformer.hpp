@@ -66,6 +66,11 @@ class PackedLinear {
   PackedLinear(const Arithmetic& arithmetic, Team& team, std::size_t outputs, std::size_t inputs,
                const std::function<void(std::size_t output, std::span<float> weights)>& row, std::vector<float> bias);
 
+  /// The same in fp32 without memory for panels: each is made anew in `scratch`, one a member of the team, whenever it is multiplied with.
+  /// For weights that are needed once. One caller at a time.
+  PackedLinear(const TowerKernels& kernels, std::size_t outputs, std::size_t inputs, std::function<void(std::size_t output, std::span<float> weights)> row,
+               std::vector<float> bias, std::shared_ptr<std::vector<FloatBuffer>> scratch);
+
   /// c = act(a * W^T + bias + residual); residual laid out as c, and may be c.
   /// \param c_stride  floats
   void operator()(Team& team, const Operand& a, std::size_t rows, float* c, std::size_t c_stride, Activation activation = Activation::none,
@@ -77,15 +82,21 @@ class PackedLinear {
   std::size_t inputs() const noexcept { return inputs_; }
 
  private:
+  void fill(std::size_t index, float* block, std::byte* panel, float* scales, const std::function<void(std::size_t, std::span<float>)>& row) const noexcept;
+  void multiply_panel(const std::byte* panel, std::size_t index, const std::byte* next, const Operand& a, std::size_t from, std::size_t to, std::byte* c,
+                      std::size_t c_stride, Activation activation, const float* residual, bool narrow_c) const noexcept;
   void multiply(Team& team, const Operand& a, std::size_t rows, std::byte* c, std::size_t c_stride, Activation activation, const float* residual,
                 bool narrow_c) const noexcept;
 
   Arithmetic arithmetic_{};
   std::size_t outputs_ = 0, inputs_ = 0;
-  std::size_t panel_bytes_ = 0;
+  std::size_t panel_width_ = 0, panel_bytes_ = 0;
   std::shared_ptr<std::byte> panels_;
   std::vector<float> scales_;  // 2 * panel width a panel, of 8-bit weights alone
   std::vector<float> bias_;    // of narrow products one a column of all panels
+  // Where no panels are kept:
+  std::function<void(std::size_t, std::span<float>)> row_;
+  std::shared_ptr<std::vector<FloatBuffer>> scratch_;
 };
 
 struct LayerNorm {
