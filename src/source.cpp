@@ -1,3 +1,4 @@
+#include <core/process_width.hpp>
 #include <outside_film.hpp>
 
 #include <vidloom/core/error.hpp>
@@ -17,11 +18,8 @@
 
 namespace vidloom {
 inline namespace v0 {
-namespace {
 
-/// One more than the cores this process may use; VIDLOOM_THREADS says otherwise. A bad text there is whoever parses settings' to refuse.
-/// One more, since a source that waits for its turn takes a moment to wake up, and a core would idle meanwhile: on 2 cores 16 streams of
-/// 1080p decoded at 0.96 to 0.99 of bare libavcodec's speed instead of 0.81 to 0.89.
+/// A bad text in VIDLOOM_THREADS is whoever parses settings' to refuse.
 unsigned process_width() noexcept {
   if (const char* text = std::getenv("VIDLOOM_THREADS")) {
     unsigned wanted = 0;
@@ -32,6 +30,8 @@ unsigned process_width() noexcept {
   if (sched_getaffinity(0, sizeof cores, &cores) == 0) return static_cast<unsigned>(CPU_COUNT(&cores)) + 1;
   return std::thread::hardware_concurrency() + 1;
 }
+
+namespace {
 
 std::optional<Frame> next_frame(Source& source) {
   for (;;) {

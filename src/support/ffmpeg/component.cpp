@@ -2,6 +2,8 @@
 #include <imaging/ffmpeg/converter.hpp>
 #include <sinks/ffmpeg/picture_encoder.hpp>
 #include <sinks/ffmpeg/sinks.hpp>
+#include <sources/ffmpeg/file_input.hpp>
+#include <sources/ffmpeg/reading_crew.hpp>
 #include <sources/ffmpeg/sources.hpp>
 #include <support/ffmpeg/av.hpp>
 #include <vidloom/core/log.hpp>
@@ -40,7 +42,9 @@ std::string versions() {
 VIDLOOM_COMPONENT(registry) {
   using namespace vidloom;
   registry.add_source("file", [](const Value& options) { return make_file_source(options, 0); });
-  registry.add_source("segment", [](const Value& options) { return make_file_source(options, 1); });
+  registry.add_source("segment", [](const Value& options) {
+    return read_by_crew(make_file_source(options, 1), path_of(options["uri"].as_string()));
+  });
   registry.add_source("images", [](const Value& options) { return make_images_source(options); });
   registry.add_source("lavfi", [](const Value& options) { return make_lavfi_source(options); });
   registry.add_sink("video", [](const Value& options) { return make_film_sink(options); });

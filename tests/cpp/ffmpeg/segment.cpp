@@ -8,11 +8,15 @@
 
 #include <doctest/doctest.h>
 
+#include <atomic>
+#include <barrier>
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <memory>
 #include <set>
 #include <string>
+#include <thread>
 #include <vector>
 
 using namespace vidloom;
@@ -177,6 +181,52 @@ TEST_CASE("the segments of a stream share a decoder, and give the same pictures 
     }
   }
   CHECK(pictures == 300);
+}
+
+TEST_CASE("segments read side by side are read by a few threads, and give the same as each alone") {
+  const Folder folder;
+  std::vector<std::string> paths;
+  std::vector<std::vector<std::string>> alone;
+  for (const int size : {96, 128, 160, 192}) {
+    const std::string number = std::to_string(size);
+    paths.push_back(folder.make(number + ".ts", "-f lavfi -i testsrc2=size=" + number + "x64:rate=25:duration=1 " + x264));
+    alone.push_back(sums(test::read_all(*segment_source(paths.back()))));
+    CHECK(alone.back().size() == 25);
+  }
+  constexpr std::size_t callers = 16;
+  std::atomic<std::size_t> right{0}, refused{0};
+  std::barrier together(callers);
+  std::vector<std::thread> threads;
+  for (std::size_t caller = 0; caller < callers; ++caller) {
+    threads.emplace_back([&, caller] {
+      for (std::size_t round = 0; round < 8; ++round) {
+        const std::size_t which = (caller + round) % paths.size();
+        const auto source = segment_source(paths[which]);
+        SourceContext context{.stream = StreamId{}, .cpu = CpuGate::process()};
+        source->open(context);
+        together.arrive_and_wait();  // all are open
+        test::Read read;
+        test::read_rest(*source, read);
+        right += sums(read) == alone[which];
+        try {
+          segment_source(folder / "gone.ts")->open(context);
+        } catch (const Error& error) {
+          refused += error.code == Code::source;
+        }
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  CHECK(right == callers * 8);
+  CHECK(refused == callers * 8);
+  std::size_t readers = 0;
+  for (const auto& task : std::filesystem::directory_iterator("/proc/self/task")) {
+    std::ifstream file(task.path() / "comm");
+    std::string name;
+    readers += std::getline(file, name) && name == "vl:reading";
+  }
+  CHECK(readers > 0);
+  CHECK(readers <= std::thread::hardware_concurrency() + 1);
 }
 
 TEST_CASE("a decoder that met damage is not used again") {
