@@ -47,6 +47,7 @@ AdapterSpec clip(const ClipOptions& options) {
       .set("references", std::move(references), Value::object())
       .set("top_k", options.top_k, fallback.top_k)
       .set("precision", options.precision, fallback.precision)
+      .set("device", options.device.empty() ? Value() : Value(options.device), Value())
       .set("scoring", options.scoring, fallback.scoring)
       .set("calibration", options.calibration, fallback.calibration)
       .set("tiles", options.tiles < 0 ? Value("auto") : Value(options.tiles), Value(fallback.tiles))

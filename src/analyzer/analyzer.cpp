@@ -1,4 +1,6 @@
 #include <analyzer/run.hpp>
+#include <core/catalogue.hpp>
+#include <core/device_name.hpp>
 #include <default_strategy.hpp>
 #include <vidloom/registry.hpp>
 
@@ -99,14 +101,21 @@ std::string device_of(const AnalyzerOptions& options) {
   return device == nullptr || *device == '\0' ? "auto" : device;
 }
 
-void check_device(const AnalyzerOptions& options) {
+/// Whether the adapter of that name runs on other devices than the CPU: then it has the option.
+bool takes_device(std::string_view adapter) {
+  const AdapterDescription* const known = find_known_adapter(adapter);
+  return known && std::any_of(known->options.begin(), known->options.end(), [](const OptionInfo& option) { return option.name == "device"; });
+}
+
+/// Throws where none of the analyses would run on what was asked for.
+void check_device(const AnalyzerOptions& options, std::span<const AnalysisSpec> specs) {
   const std::string device = device_of(options), field = options.device.empty() ? "VIDLOOM_DEVICE" : "device";
-  if (device == "auto" || device == "cpu") return;
-  const bool cuda = device == "cuda" || (device.starts_with("cuda:") && device.size() > 5 && device.find_first_not_of("0123456789", 5) == std::string::npos);
-  if (cuda) {
-    throw Error(Code::not_built, field + " is '" + device + "', but no adapter of this version runs on CUDA; use auto or cpu");
+  const auto named = device_named(device);
+  if (!named) refuse(field + " is '" + device + "'; use auto, cpu or cuda[:N]");
+  const auto willing = [](const AnalysisSpec& spec) { return spec.where || takes_device(spec.adapter.adapter); };
+  if (named->ordinal >= 0 && std::none_of(specs.begin(), specs.end(), willing)) {
+    throw Error(Code::not_built, field + " is '" + device + "', but none of these adapters runs on CUDA; use auto or cpu");
   }
-  refuse(field + " is '" + device + "'; use auto, cpu or cuda[:N]");
 }
 
 }  // namespace
@@ -114,7 +123,7 @@ void check_device(const AnalyzerOptions& options) {
 class Analyzer::Impl {
  public:
   Impl(std::vector<AnalysisSpec> specs, AnalyzerOptions options) : options_(std::move(options)) {
-    check_device(options_);
+    check_device(options_, specs);
     for (auto& spec : specs) analyses_.push_back(make(std::move(spec)));
     check_all(analyses_);
   }
@@ -248,6 +257,11 @@ class Analyzer::Impl {
  private:
   std::shared_ptr<Analysis> make(AnalysisSpec spec) const {
     check_spec(spec);
+    if (const std::string device = device_of(options_); device != "auto" && !spec.where && takes_device(spec.adapter.adapter)) {
+      auto options = std::make_shared<Value>(spec.adapter.options ? *spec.adapter.options : Value::object());
+      if ((*options)["device"].is_null()) options->set("device", device);
+      spec.adapter.options = std::move(options);
+    }
     auto place = spec.where ? spec.where : default_strategy(options_.deterministic);
     return std::make_shared<Analysis>(std::move(spec), std::move(place));
   }

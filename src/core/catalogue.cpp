@@ -1,5 +1,7 @@
 #include <core/catalogue.hpp>
 
+#include <core/device_name.hpp>
+
 #include <algorithm>
 #include <array>
 #include <utility>
@@ -108,6 +110,7 @@ std::vector<AdapterDescription> make_table() {
                    of_type("object", "references", nullptr, "label: file or folder of pictures"),
                    integer("top_k", 5, "most labels in an answer", 1),
                    choice("precision", "auto", {"auto", "fp32", "bf16", "int8", "fp16"}, "of the arithmetic; auto: the fastest of fp32 and bf16 here; fp16 on CUDA only"),
+                   of_type("text", "device", nullptr, "auto, cpu, cuda or cuda:N; default: the Analyzer's, auto: CUDA where there is one"),
                    choice("scoring", "calibrated", {"calibrated", "softmax"}, "confidence by the calibration, where one is given; or always the softmax over labels and negatives"),
                    of_type("text", "calibration", nullptr, "file written by vidloom calibrate"),
                    of_type("any", "tiles", 0, "0: the whole picture; else about so many square parts of it at several scales, too, as boxes; or auto"),
@@ -196,6 +199,9 @@ std::pair<std::string, std::string> broken_rule(std::string_view adapter, const 
       for (const Value& text : options[list].as_array()) {
         if (!text.is_string() || text.as_string().empty()) return {list, "holds " + text.dump() + "; use a list of texts"};
       }
+    }
+    if (const Value& device = options["device"]; device.is_string() && !device_named(device.as_string())) {
+      return {"device", "is " + device.dump() + "; use auto, cpu, cuda or cuda:N"};
     }
     if (labels.is_array()) {
       for (std::size_t i = 0; i < labels.size(); ++i) {

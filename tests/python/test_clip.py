@@ -95,6 +95,24 @@ def test_a_model_of_the_shape_of_vit_b_32(tmp_path_factory):
     assert outcome.embedding @ made.picture(made.pixels(FRAMES[4])) >= 0.999
 
 
+def test_the_device_is_the_analysers_or_its_own(model):
+    torch = pytest.importorskip("torch")
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a CUDA device: its rows are in docs/performance.md")
+    with analyzer_of(model, device="cpu") as analyzer:
+        assert analyzer.analyze_frame(FRAMES[4])["clip"].answered
+    for options in ({"device": "cuda"}, {"device": "cuda:3"}):
+        with analyzer_of(model, **options) as analyzer, pytest.raises(vl.NotBuiltError, match=rf"clip.device is '{options['device']}', but this PyTorch sees no CUDA device; use device auto or cpu"):
+            analyzer.warm_up()
+    spec = vl.clip(model.folder, labels=["cat"])
+    with vl.Analyzer({"clip": spec}, device="cuda") as analyzer, pytest.raises(vl.NotBuiltError, match="clip.device is 'cuda'"):
+        analyzer.warm_up()
+    with vl.Analyzer({"clip": vl.clip(model.folder, labels=["cat"], device="cpu")}, device="cuda") as analyzer:
+        analyzer.warm_up()
+    with pytest.raises(vl.ConfigError, match='device is "gpu"; use auto, cpu, cuda or cuda:N'):
+        vl.Analyzer({"clip": vl.clip(model.folder, labels=["cat"], device="gpu")})
+
+
 @pytest.mark.parametrize("precision", ["bf16", "int8"])
 def test_fewer_bits_stay_close(model, precision):
     with analyzer_of(model, precision=precision) as analyzer:

@@ -22,6 +22,7 @@ struct ClipOptions {
   std::map<std::string, std::string> references{};  ///< label: picture file, or folder of pictures
   std::size_t top_k = 5;                 ///< most labels in an answer; all above the least confidence come from these
   std::string precision = "auto";        ///< auto, fp32, bf16, int8; fp16 on CUDA
+  std::string device{};                  ///< auto, cpu, cuda or cuda:N; "": the Analyzer's; auto: CUDA where there is one
   std::string scoring = "calibrated";    ///< calibrated, or softmax: what confidence is (docs/reference/adapters.md)
   std::string calibration{};             ///< file written by `vidloom calibrate`
   int tiles = 0;                         ///< 0: the whole picture; -1: auto; else about so many parts of it, too

@@ -4,6 +4,7 @@
 #include <adapters/torch/bpe_tokenizer.hpp>
 #include <adapters/torch/clip_model.hpp>
 #include <adapters/torch/clip_store.hpp>
+#include <core/device_name.hpp>
 #include <core/sha256.hpp>
 #include <vidloom/adapters/clip.hpp>
 #include <vidloom/core/log.hpp>
@@ -28,7 +29,7 @@ namespace vidloom {
 inline namespace v0 {
 namespace {
 
-/// A model in memory: one for all replicas, analyses and threads that name the same files and precision.
+/// A model in memory: one for all replicas, analyses and threads that name the same files, precision and device.
 struct Model {
   ClipFiles files;
   std::unique_ptr<const ClipWeights> weights;
@@ -73,6 +74,14 @@ Trial try_tower(const ImageTower& tower, const ClipConfig& config) {
   return trial;
 }
 
+/// A cosine of 0.999 and more for each picture.
+bool agrees(const Trial& trial, const Trial& reference, const ClipConfig& config) {
+  for (std::size_t at = 0; at < reference.answer.size(); at += config.embedding) {
+    if (!(cosine(std::span(reference.answer).subspan(at, config.embedding), std::span(trial.answer).subspan(at, config.embedding)) >= 0.999)) return false;
+  }
+  return true;
+}
+
 /// By whose products bf16 is the faster, by trying where it is not plain. Null: `only_fast`, and the processor has no instructions for it.
 std::shared_ptr<const ImageTower> bf16_tower(const ClipFiles& files, const ClipWeights& weights, bool only_fast) {
   std::shared_ptr<const ImageTower> own, other;
@@ -94,36 +103,63 @@ std::pair<std::shared_ptr<const ImageTower>, std::string> fastest_tower(const Cl
   const auto half = bf16_tower(files, weights, true);
   if (!half) return {exact, "fp32"};
   const Trial reference = try_tower(*exact, files.config), trial = try_tower(*half, files.config);
-  const std::size_t width = files.config.embedding;
-  for (std::size_t at = 0; at < reference.answer.size(); at += width) {
-    const double agreement = cosine(std::span(reference.answer).subspan(at, width), std::span(trial.answer).subspan(at, width));
-    if (!(agreement >= 0.999)) return {exact, "fp32"};
-  }
+  if (!agrees(trial, reference, files.config)) return {exact, "fp32"};
   if (trial.seconds < 0.9 * reference.seconds) return {half, "bf16"};
   return {exact, "fp32"};
 }
 
-std::shared_ptr<const Model> make_model(const std::string& name, const std::string& precision) {
+/// The option as a device. Throws Error(not_built) for one that is not there.
+DeviceName device_of(const std::string& text) {
+  const DeviceName named = device_named(text.empty() ? "auto" : text).value_or(DeviceName{});
+  const int there = cuda_devices();
+  if (named.automatic || named.ordinal < there) return named;
+  throw Error(Code::not_built, "clip.device is '" + text + "', but this PyTorch sees " + (there == 0 ? "no CUDA device" : std::to_string(there) + " CUDA devices, from cuda:0 on") +
+                                   "; use device auto or cpu, or install a PyTorch with CUDA");
+}
+
+/// In half precision unless it is said otherwise.
+std::pair<std::shared_ptr<const ImageTower>, std::string> cuda_tower(const ClipFiles& files, const ClipWeights& weights, int ordinal, const std::string& precision) {
+  if (precision == "int8") throw Error(Code::config, "clip.precision is int8, which runs on the CPU only; use auto, fp16, bf16 or fp32, or device cpu");
+  const std::string name = precision == "auto" ? "fp16" : precision;
+  const Precision chosen = name == "fp32" ? Precision::fp32 : name == "bf16" ? Precision::bf16 : Precision::fp16;
+  return {make_aten_image_tower(files, weights, static_cast<Device>(ordinal), chosen), name};
+}
+
+std::pair<std::shared_ptr<const ImageTower>, std::string> cpu_tower(const ClipFiles& files, const ClipWeights& weights, const std::string& precision) {
+  if (precision == "auto") return fastest_tower(files, weights);
+  if (precision == "fp32") return {make_packed_image_tower(files, weights), precision};
+  if (precision == "bf16") return {bf16_tower(files, weights, false), precision};
+  if (precision == "int8") return {int8_tower(files, weights), precision};
+  throw Error(Code::config, "clip.precision is fp16, which needs a CUDA device; use auto, fp32, bf16 or int8");
+}
+
+/// On the first CUDA device where there is one and it answers as the CPU does.
+std::pair<std::shared_ptr<const ImageTower>, std::string> tower_anywhere(const ClipFiles& files, const ClipWeights& weights, const std::string& precision) {
+  if (cuda_devices() == 0 || precision == "int8") return cpu_tower(files, weights, precision);
+  try {
+    auto made = cuda_tower(files, weights, 0, precision);
+    if (agrees(try_tower(*made.first, files.config), try_tower(*make_packed_image_tower(files, weights), files.config), files.config)) return made;
+    log(LogLevel::warning, "clip", files.name + ": the CUDA device answers otherwise than the CPU, which is taken instead");
+  } catch (const Error& error) {
+    log(LogLevel::warning, "clip", files.name + ": the CPU is taken instead of the CUDA device: " + error.what());
+  }
+  return cpu_tower(files, weights, precision);
+}
+
+std::shared_ptr<const Model> make_model(const std::string& name, const std::string& precision, const DeviceName& device) {
   auto model = std::make_shared<Model>();
   model->files = find_clip(name);
   model->weights = std::make_unique<const ClipWeights>(model->files);
   model->scale = logit_scale(*model->weights);
   model->identity = model->weights->identity();
-  model->precision = precision;
-  if (precision == "auto") {
-    std::tie(model->tower, model->precision) = fastest_tower(model->files, *model->weights);
-  } else if (precision == "fp32") {
-    model->tower = make_packed_image_tower(model->files, *model->weights);
-  } else if (precision == "fp16") {
-    throw Error(Code::config, "clip.precision is fp16, which needs a CUDA device; use auto, fp32, bf16 or int8");
-  } else {
-    model->tower = precision == "bf16" ? bf16_tower(model->files, *model->weights, false) : int8_tower(model->files, *model->weights);
-  }
+  std::tie(model->tower, model->precision) = device.automatic      ? tower_anywhere(model->files, *model->weights, precision)
+                                             : device.ordinal >= 0 ? cuda_tower(model->files, *model->weights, device.ordinal, precision)
+                                                                   : cpu_tower(model->files, *model->weights, precision);
   return model;
 }
 
 /// One load for all who ask at once; gone with the last user.
-std::shared_ptr<const Model> share_model(const std::string& name, const std::string& precision) {
+std::shared_ptr<const Model> share_model(const std::string& name, const std::string& precision, const DeviceName& device) {
   struct Entry {
     std::mutex loading;
     std::weak_ptr<const Model> model;
@@ -133,13 +169,13 @@ std::shared_ptr<const Model> share_model(const std::string& name, const std::str
   std::shared_ptr<Entry> entry;
   {
     const std::lock_guard lock(mutex);
-    auto& known = entries[name + "\n" + precision];
+    auto& known = entries[name + "\n" + precision + "\n" + (device.automatic ? "auto" : std::to_string(device.ordinal))];
     if (!known) known = std::make_shared<Entry>();
     entry = known;
   }
   const std::lock_guard lock(entry->loading);
   std::shared_ptr<const Model> model = entry->model.lock();
-  if (!model) entry->model = model = make_model(name, precision);
+  if (!model) entry->model = model = make_model(name, precision, device);
   return model;
 }
 
@@ -285,7 +321,7 @@ class Clip final : public DetectionAdapter {
         if (!calibration_.of_label.contains(label)) throw Error(Code::config, "clip.calibration: " + options_.calibration + " knows no label '" + label + "'; write it anew with: vidloom calibrate");
       }
     }
-    model_ = share_model(options_.model, options_.precision);
+    model_ = share_model(options_.model, options_.precision, device_of(options_.device));
     session_ = model_->tower->session();
     width_ = model_->files.config.embedding;
     scale_ = options_.logit_scale.value_or(model_->scale);
@@ -493,6 +529,7 @@ std::unique_ptr<DetectionAdapter> make_clip(const Value& options) {
   made.max_batch = static_cast<std::size_t>(integer_option(options, "clip", "max_batch", static_cast<int>(fallback.max_batch), [](int v) { return v > 0; }, "1 or more"));
   made.max_wait = real_option(options, "clip", "max_wait", fallback.max_wait, [](double v) { return v >= 0 && v <= 3600; }, "0 to 3600 seconds");
   made.precision = one_of("precision", fallback.precision, {"auto", "fp32", "bf16", "int8", "fp16"}, "auto, fp32, bf16, int8 or fp16");
+  made.device = text("device", fallback.device);
   made.scoring = one_of("scoring", fallback.scoring, {"calibrated", "softmax"}, "calibrated or softmax");
   made.kind = text("kind", fallback.kind);
   made.calibration = text("calibration", "");

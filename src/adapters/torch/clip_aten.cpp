@@ -204,6 +204,12 @@ class AtenImageTower final : public ImageTower, public std::enable_shared_from_t
 
 }  // namespace
 
+int cuda_devices() noexcept try {
+  return static_cast<int>(at::getNumGPUs());
+} catch (const std::exception&) {  // a driver that does not fit
+  return 0;
+}
+
 std::shared_ptr<const ImageTower> make_aten_image_tower(const ClipFiles& files, const ClipWeights& weights, Device device, Precision precision) {
   Warnings warnings;
   const c10::WarningUtils::WarningHandlerGuard taken(&warnings);

@@ -39,6 +39,9 @@ VIDLOOM_API std::shared_ptr<const ImageTower> make_packed_image_tower(const Clip
 enum class Precision : std::uint8_t { fp32, bf16, fp16, int8 };
 VIDLOOM_API std::shared_ptr<const ImageTower> make_aten_image_tower(const ClipFiles& files, const ClipWeights& weights, Device device, Precision precision);
 
+/// How many CUDA devices PyTorch sees. Never throws.
+VIDLOOM_API int cuda_devices() noexcept;
+
 /// Texts to embeddings, (n, embedding), L2-normalised: each at its own length, since no token behind the end of a text can reach it.
 /// \param texts  token ids from start to end of text, at most config.context each, all within the vocabulary
 VIDLOOM_API std::vector<float> encode_texts(const ClipFiles& files, const ClipWeights& weights, std::span<const std::vector<std::int64_t>> texts,

@@ -449,7 +449,10 @@ TEST_CASE("a mistake in set-up is refused at construction and names field and fi
   CHECK(refused({{.name = "a", .adapter = visual(), .regions_of = "b"}, {.name = "b", .adapter = visual(), .regions_of = "a"}}).find("circle") !=
         std::string::npos);
   CHECK(code_of([] { Analyzer analyzer(std::vector<AnalysisSpec>{}, {.device = "cuda:0"}); }) == Code::not_built);
-  CHECK(code_of([] { Analyzer analyzer(std::vector<AnalysisSpec>{}, {.device = "gpu"}); }) == Code::config);
+  CHECK(code_of([] { Analyzer analyzer({{.name = "a", .adapter = visual()}}, {.device = "cuda"}); }) == Code::not_built);
+  for (const char* device : {"gpu", "cuda:", "cuda:x", "cuda:-1", "cuda:1x", "CUDA"}) {
+    CHECK(code_of([device] { Analyzer analyzer(std::vector<AnalysisSpec>{}, {.device = device}); }) == Code::config);
+  }
 }
 
 TEST_CASE("a source that gives no picture throws; damage later keeps the results and cuts the report short") {
