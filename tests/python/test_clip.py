@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import pathlib
+import re
 import shutil
 import struct
 import subprocess
@@ -101,8 +102,9 @@ def test_the_device_is_the_analysers_or_its_own(model):
         pytest.skip("this machine has a CUDA device: its rows are in docs/performance.md")
     with analyzer_of(model, device="cpu") as analyzer:
         assert analyzer.analyze_frame(FRAMES[4])["clip"].answered
-    for options in ({"device": "cuda"}, {"device": "cuda:3"}):
-        with analyzer_of(model, **options) as analyzer, pytest.raises(vl.NotBuiltError, match=rf"clip.device is '{options['device']}', but this PyTorch sees no CUDA device; use device auto or cpu"):
+    for device in ("cuda", "cuda:3"):
+        words = f"clip.device is '{device}', but this PyTorch sees no CUDA device; use device auto or cpu"
+        with analyzer_of(model, device=device) as analyzer, pytest.raises(vl.NotBuiltError, match=words):
             analyzer.warm_up()
     spec = vl.clip(model.folder, labels=["cat"])
     with vl.Analyzer({"clip": spec}, device="cuda") as analyzer, pytest.raises(vl.NotBuiltError, match="clip.device is 'cuda'"):
@@ -481,15 +483,15 @@ def test_a_bad_model_is_one_clear_sentence(model, tmp_path, monkeypatch, name):
             analyzer.analyze_frame(FRAMES[0])
 
 
-@pytest.mark.parametrize("name", ["cut off in the numbers", "a pickle alone", "no tokenizer"])
+@pytest.mark.parametrize("name", BAD)
 def test_the_command_leaves_with_4_on_a_bad_model(model, tmp_path, name):
     folder = shutil.copytree(model.folder, tmp_path / "model")
-    spoil, _ = BAD[name]
+    spoil, words = BAD[name]
     spoil(folder, folder / "model.safetensors")
     arguments = ["analyze", "test:size=64x48,frames=3", "--detect", "clip", "--labels", "cat", "--model", folder, "--sink", "null"]
     done = command(arguments, env={**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache")})
     assert done.returncode == 4, (done.returncode, done.stderr)
-    assert "Traceback" not in done.stderr and str(folder) in done.stderr
+    assert "Traceback" not in done.stderr and str(folder) in done.stderr and re.search(words, done.stderr), done.stderr
 
 
 def test_labels_are_required_at_once(tmp_path):
@@ -529,7 +531,16 @@ def test_names_of_the_hub_are_found_in_its_cache_and_never_downloaded(model, tmp
     expected = model.picture(model.pixels(FRAMES[0]))
     np.testing.assert_allclose(name_found("HF_HUB_CACHE", tmp_path / "hub", tmp_path / "hub"), expected, atol=1e-4)
     np.testing.assert_allclose(name_found("HF_HOME", tmp_path / "home", tmp_path / "home" / "hub"), expected, atol=1e-4)
+    np.testing.assert_allclose(name_found("TRANSFORMERS_CACHE", tmp_path / "old", tmp_path / "old"), expected, atol=1e-4)
     np.testing.assert_allclose(name_found("XDG_CACHE_HOME", tmp_path / "x", tmp_path / "x" / "huggingface" / "hub"), expected, atol=1e-4)
+    shutil.copytree(model.folder, tmp_path / "mine" / "nothing-b32")
+    monkeypatch.setenv("VIDLOOM_MODEL_PATH", f"{tmp_path / 'nowhere'}:{tmp_path / 'mine'}")
+    with vl.Analyzer({"clip": vl.clip("nothing-b32", labels=["cat"], precision="fp32", embedding=True, min_confidence=0)}) as analyzer:
+        np.testing.assert_allclose(analyzer.analyze_frame(FRAMES[0])["clip"].embedding, expected, atol=1e-4)
+    with vl.Analyzer({"clip": vl.clip("nothing-b16", labels=["cat"])}) as analyzer:
+        with pytest.raises(vl.ModelError, match=r"is not in .*nowhere, .*mine; give a folder"):
+            analyzer.warm_up()
+    monkeypatch.delenv("VIDLOOM_MODEL_PATH")
     monkeypatch.setenv("HF_HOME", str(tmp_path / "other"))
     with vl.Analyzer({"clip": vl.clip("nobody/nothing-b32", labels=["cat"])}) as analyzer:
         with pytest.raises(vl.ModelError, match=r"is not in .*other/hub; get it with: hf download nobody/nothing-b32"):

@@ -120,9 +120,9 @@ print(json.dumps(samples))
 def test_sixteen_threads_two_thousand_segments(python, segments, analyses, thread_caches):
     """Every result is there; memory (VmRSS), open files and threads stay where they are after the first hundred.
 
-    In a process of its own, since the heap of this one depends on which tests ran before. The slope is Theil's and Sen's, the median of those
-    between all pairs of samples, which one sample that caught a page more does not tilt. Without glibc's caches of freed blocks, one for each
-    thread, a leak could not hide behind their filling up.
+    In a process of its own, since the heap of this one depends on which tests ran before. The slope is Theil's and Sen's,
+    the median of those between all pairs of samples, which one sample that caught a page more does not tilt. Without glibc's
+    caches of freed blocks, one for each thread, a leak could not hide behind their filling up.
     """
     tunables = {} if thread_caches else {"GLIBC_TUNABLES": "glibc.malloc.tcache_count=0"}
     blocks = 20  # a sample is half a MB more or less: two thousand segments make the slope certain
