@@ -24,6 +24,9 @@ namespace {
 
 std::string in_quotes(std::string_view text) { return "'" + std::string(text) + "'"; }
 
+/// Of an HLS stream, in bytes: ten seconds of 50 Mbit/s. What is longer is a recording.
+constexpr std::uintmax_t longest_segment = std::uintmax_t{64} << 20;
+
 /// \return what `bytes`, the beginning of a file, are: "images", "segment" or "file".
 std::string_view kind_of(std::string_view bytes) noexcept {
   const auto has = [bytes](std::size_t at, std::string_view magic) { return bytes.size() >= at && bytes.substr(at).starts_with(magic); };
@@ -145,7 +148,9 @@ class PathSource final : public Source {
     if (!file) throw Error(Code::source, path_ + ": " + std::generic_category().message(errno));
     std::array<char, std::size_t{5} * 188> head;
     file.read(head.data(), static_cast<std::streamsize>(head.size()));
-    return kind_of({head.data(), static_cast<std::size_t>(file.gcount())});
+    const std::string_view kind = kind_of({head.data(), static_cast<std::size_t>(file.gcount())});
+    // A recording is decoded on all cores, as other films are; segments run side by side, each on one.
+    return kind == "segment" && std::filesystem::file_size(path_, error) > longest_segment ? "file" : kind;
   }
 
   const std::string path_;

@@ -114,6 +114,29 @@ TEST_CASE("decoders with threads of their own end them with the source") {
   CHECK(after.descriptors == before.descriptors);
 }
 
+TEST_CASE("a long recording in MPEG-TS is decoded by several threads, a segment by its reader's") {
+  const Folder folder;
+  const std::string path = folder.make("part.ts", "-f lavfi -i testsrc2=size=64x48:rate=25:duration=0.2 -c:v libx264 -preset veryfast -threads 1");
+  const auto threads_of = [&] {
+    const Held before = held();
+    const auto source = open_source(path);
+    SourceContext context{.stream = StreamId{}, .cpu = CpuGate::process()};
+    source->open(context);
+    CHECK(std::holds_alternative<Frame>(source->read()));
+    return held().threads - before.threads;
+  };
+  CHECK(threads_of() == 0);
+  std::string packet("\x47\x1F\xFF\x10", 4);  // a null packet: what a multiplexer fills up with
+  packet.resize(188, '\xFF');
+  std::string filling;
+  for (int i = 0; i < 1000; ++i) filling += packet;
+  std::ofstream file(path, std::ios::binary | std::ios::app);
+  for (int i = 0; i < 360; ++i) file << filling;
+  file.close();
+  CHECK(threads_of() > 1);
+  CHECK(test::read_all(path).frames.size() == 5);
+}
+
 TEST_CASE("what one film taught a decoder is not in the pictures of the next") {
   const Folder folder;
   const std::string recipe = "-f lavfi -i testsrc2=size=64x48:rate=25:duration=0.6 -c:v libx264 -preset veryfast -threads 1 -g 6 -bf 2 ";
