@@ -20,6 +20,8 @@ inline namespace v0 {
 namespace {
 
 constexpr std::size_t slack = 64;  // samples behind a line that kernels may touch
+constexpr std::ptrdiff_t cache_line = 64;
+constexpr int lines_ahead = 8;     // rows are asked for that many lines before they are read
 
 std::string to_text(Size size) { return std::to_string(size.width) + "x" + std::to_string(size.height); }
 
@@ -67,6 +69,7 @@ class Conversion {
   Pass& pass_of(int plane);
   void prepare_taps(const ResolvedColour& colour);
   void prepare_memory();
+  void fetch(const Pass& pass, int output) const;
   void make_lines(Pass& pass, int row, int rows);
   void put(int row, int rows);
 
@@ -191,6 +194,23 @@ void Conversion::prepare_memory() {
   }
 }
 
+/// Asks for the rows that output row `output` of the window reads and the one above it does not. A line is made of a dozen rows or
+/// more, which are as many streams, and processors follow only some by themselves: without this, most of a conversion is waiting.
+void Conversion::fetch(const Pass& pass, int output) const {
+  if (output >= request_.window.height) return;
+  const Taps& down = *pass.down;
+  const auto end_of = [&](int number) { return down.first[static_cast<std::size_t>(number)] + 2 * down.pairs; };
+  const int end = std::min(down.first_sample + end_of(output), down.last_sample);
+  const int begin = down.first_sample + (output > 0 ? end_of(output - 1) : 0);
+  const auto bytes = static_cast<std::ptrdiff_t>(pass.samples) * request_.layout.bytes;
+  const std::byte* const left = pass.plane.data + std::ptrdiff_t{pass.across->first_sample} * pass.step * request_.layout.bytes;
+  for (int number = begin; number < end; ++number) {
+    const std::byte* const from = left + number * pass.plane.stride;
+    for (std::ptrdiff_t at = 0; at < bytes; at += cache_line) __builtin_prefetch(from + at, 0, 2);
+  }
+  asm volatile("");  // GCC 12 takes a function that only prefetches for one without effect, and drops the call
+}
+
 /// Output rows [row, row + rows) of the window.
 void Conversion::make_lines(Pass& pass, int row, int rows) {
   const PixelLayout& layout = request_.layout;
@@ -204,6 +224,7 @@ void Conversion::make_lines(Pass& pass, int row, int rows) {
       rows_[tap] = left + std::min(first + tap, last) * pass.plane.stride;
     const std::int16_t* weights = down.weights.data() + output * 2 * static_cast<std::size_t>(down.pairs);
     std::int16_t* out = pass.lines[static_cast<std::size_t>(line)];
+    fetch(pass, row + line + lines_ahead);
     if (layout.bytes == 1) kernels_.vertical_8(rows_, weights, down.pairs, pass.samples, out);
     else kernels_.vertical_16(rows_, weights, down.pairs, pass.samples, layout.shift, layout.depth, out);
   }
@@ -257,6 +278,8 @@ void Conversion::put(int row, int rows) {
 }
 
 void Conversion::run() {
+  for (int output = 0; output < lines_ahead; ++output)
+    for (int i = 0; i < pass_count_; ++i) fetch(passes_[static_cast<std::size_t>(i)], output);
   for (int row = 0; row < request_.window.height; row += lines_) {
     const int rows = std::min(lines_, request_.window.height - row);
     for (int i = 0; i < pass_count_; ++i) make_lines(passes_[static_cast<std::size_t>(i)], row, rows);
