@@ -22,6 +22,22 @@ inline namespace v0 {
 inline constexpr int line_fraction_bits = 6;
 inline constexpr std::size_t most_lines = 16;
 
+/// The lines of a block out of rows of 8 bits, the integers of vertical_8. Made strip by strip: the rows of a strip are laid out once, in
+/// memory of the first cache, and each line takes its sums from there. A strip's rows are as many streams, which processors do not follow
+/// by themselves: those of the strip after the next are asked for meanwhile.
+struct LinesTask {
+  /// Rows that the window of one line may have.
+  static constexpr int most_rows = 240;
+  const std::byte* rows = nullptr;        ///< the first sample of row 0
+  std::ptrdiff_t stride = 0;
+  int row_count = 1;                      ///< no others are read
+  const std::int32_t* first = nullptr;    ///< by line: the first row of its window
+  const std::int16_t* weights = nullptr;  ///< 2 * pairs by line; 0 where a window reaches over the last row
+  int pairs = 1, lines = 1;
+  std::size_t count = 0;                  ///< samples of a row
+  std::int16_t* const* out = nullptr;     ///< by line; may be written up to 64 samples more
+};
+
 /// What horizontal filtering needs of one component.
 struct FinishInput {
   const std::int16_t* block = nullptr;
@@ -43,21 +59,32 @@ struct FinishTask {
   std::ptrdiff_t out_stride = 0;  ///< bytes from line to line
 };
 
+/// One or two lines of chroma for rgb_row, from the same four rows: line k = the sum of weights[k][i] * row i over 128, less 128.
+/// Seven fraction bits, nothing rounded: chroma raised by two around any site takes weights that are whole 128ths.
+struct ChromaLinesTask {
+  std::array<const std::byte*, 4> rows{};
+  /// Of rows 0 and 1, and of 2 and 3, within 128 together; those above 0 within 192: then 16 bits suffice.
+  std::array<std::array<std::int8_t, 4>, 2> weights{};
+  std::size_t count = 0;                 ///< samples of each row, 32 or more; no byte more is read
+  std::array<std::int16_t*, 2> out{};    ///< the second may be nullptr; may be written up to 64 samples more
+  const std::byte* ahead = nullptr;      ///< a row that is asked for meanwhile, as a later call reads it
+};
+
 /// One row of a picture at its own size, 8-bit YUV to packed RGB. Note [Full size]: each chroma line was filtered downwards already;
 /// across, pixel 2 * i takes samples i - 2 ... i + 1 and pixel 2 * i + 1 samples i - 1 ... i + 2 (4:4:4: sample i alone). Arithmetic
 /// is 16 bits wide with 5 to 7 fraction bits: within 0.15 of exact. Pixels whose windows reach over an edge are the caller's.
 struct RgbRowTask {
   const std::byte* luma = nullptr;
-  const std::int16_t* u = nullptr;  ///< lines; readable from 2 samples before to 32 behind
+  const std::int16_t* u = nullptr;  ///< as ChromaLinesTask makes them; readable from 2 samples before to 64 behind
   const std::int16_t* v = nullptr;
   bool halved = true;               ///< half as many chroma samples as pixels; or as many
   bool bgr = false;
   std::array<std::int16_t, 4> even{}, odd{};  ///< 15 fraction bits; all 0: the pixel takes its own sample i
   /// A fourth of the matrix' numbers, 15 fraction bits; and what is added, 5 fraction bits, half a level included.
-  std::int16_t luma_gain = 0, red_v = 0, green_u = 0, green_v = 0, blue_u = 0;
-  std::array<std::int16_t, 3> offset{};
-  std::size_t width = 0;            ///< 32 or more
+  std::int16_t luma_gain = 0, red_v = 0, green_u = 0, green_v = 0, blue_u = 0, offset = 0;
+  std::size_t width = 0;            ///< 64 or more
   std::byte* out = nullptr;
+  const std::byte* ahead = nullptr; ///< a row of luma that is asked for meanwhile, as a later call reads it
 };
 
 /// One row as cv2.VideoCapture has it, see opencv_rgb.hpp: chroma half as wide as luma, one sample for two pixels.
@@ -80,13 +107,18 @@ struct Kernels {
   /// Samples of 2 bytes, shifted right by `shift_in` first. Depth bits in, 8-bit values times 64 out.
   void (*vertical_16)(const std::byte* const* rows, const std::int16_t* weights, int pairs, std::size_t count, int shift_in, int depth,
                       std::int16_t* out);
+  /// The lines of a block at once. nullptr: line by line.
+  void (*lines_8)(const LinesTask& task);
   /// Samples offset, offset + step ... of a line. May write up to 32 samples more than `count`.
   void (*split)(const std::int16_t* line, int offset, int step, std::size_t count, std::int16_t* out);
   /// `lines` lines of 2 * pairs samples into a block. May read and write up to 32 samples of each line more.
   void (*interleave)(const std::int16_t* const* lines, std::size_t pairs, std::int16_t* block);
   void (*finish)(const FinishTask& task);
-  /// Shortcuts; nullptr where a set has none and the general way serves.
+  /// Shortcuts; nullptr where a set has none and the general way serves. A set has all three of `rgb_row` or none.
   void (*rgb_row)(const RgbRowTask& task);
+  void (*chroma_lines)(const ChromaLinesTask& task);
+  /// The same of one row as it is. May write up to 64 samples more than `count`.
+  void (*chroma_copy)(const std::byte* row, std::size_t count, std::int16_t* out);
   void (*opencv_row)(const OpencvRowTask& task);
 };
 

@@ -18,7 +18,7 @@ namespace vidloom {
 inline namespace v0 {
 namespace {
 
-constexpr std::size_t lines_of_block = 8;
+constexpr std::size_t lines_of_block = 16;  // two vectors: a weight once loaded serves both
 
 VIDLOOM_AVX2_INLINE __m256i load(const void* at) { return _mm256_loadu_si256(static_cast<const __m256i*>(at)); }
 VIDLOOM_AVX2_INLINE void store(void* at, __m256i value) { _mm256_storeu_si256(static_cast<__m256i*>(at), value); }
@@ -83,6 +83,83 @@ VIDLOOM_AVX2 void vertical_8(const std::byte* const* rows, const std::int16_t* w
   if (at < count) vertical_8_part<1>(rows, weights, pairs, count - 32, out);
 }
 
+constexpr std::size_t strip = 32;
+constexpr int strip_rows = LinesTask::most_rows + 16;
+
+/// 32 samples of two rows become 32 pairs of words: 0-3 8-11, 4-7 12-15, and so on for 16 to 31; packing puts them in order.
+VIDLOOM_AVX2_INLINE void lay_out(const std::byte* above, const std::byte* below, std::byte* out) {
+  for (int half = 0; half < 2; ++half) {
+    const __m256i a = _mm256_cvtepu8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(above + 16 * half)));
+    const __m256i b = _mm256_cvtepu8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(below + 16 * half)));
+    _mm256_store_si256(reinterpret_cast<__m256i*>(out + 64 * half), _mm256_unpacklo_epi16(a, b));
+    _mm256_store_si256(reinterpret_cast<__m256i*>(out + 64 * half + 32), _mm256_unpackhi_epi16(a, b));
+  }
+}
+
+/// 32 samples of one line.
+VIDLOOM_AVX2_INLINE void sum_up(const std::byte* from, const std::int16_t* weights, int pairs, std::int16_t* out) {
+  __m256i sums[4];
+  for (__m256i& sum : sums) sum = _mm256_set1_epi32(1 << (shift_8 - 1));
+  for (int pair = 0; pair < pairs; ++pair, from += 4 * strip) {
+    const __m256i both = pair_of_weights(weights + 2 * pair);
+    for (int i = 0; i < 4; ++i) {
+      const __m256i words = _mm256_load_si256(reinterpret_cast<const __m256i*>(from + 32 * i));
+      sums[i] = _mm256_add_epi32(sums[i], _mm256_madd_epi16(words, both));
+    }
+  }
+  for (__m256i& sum : sums) sum = _mm256_srai_epi32(sum, shift_8);
+  store(out, _mm256_packs_epi32(sums[0], sums[1]));
+  store(out + 16, _mm256_packs_epi32(sums[2], sums[3]));
+}
+
+VIDLOOM_AVX2 void lines_8(const LinesTask& task) {
+  if (task.count < strip) {
+    for (int line = 0; line < task.lines; ++line) {
+      const std::byte* rows[LinesTask::most_rows];
+      for (int i = 0; i < 2 * task.pairs; ++i) rows[i] = task.rows + std::min(task.first[line] + i, task.row_count - 1) * task.stride;
+      portable_kernels().vertical_8(rows, task.weights + std::ptrdiff_t{line} * 2 * task.pairs, task.pairs, task.count, task.out[line]);
+    }
+    return;
+  }
+  alignas(32) std::byte laid_out[static_cast<std::size_t>(strip_rows) * 2 * strip];
+  alignas(32) std::int16_t weights[lines_of_block][strip_rows];
+  for (int begin = 0, end = 0; begin < task.lines; begin = end) {
+    // As many lines as the memory takes the rows of: all sixteen but for pictures that shrink thirteen times or more.
+    int lowest = task.first[begin], highest = lowest, first_row = 0, row_count = 0;
+    for (end = begin; end < task.lines; ++end) {
+      lowest = std::min(lowest, task.first[end]);
+      highest = std::max(highest, task.first[end]);
+      const int from = lowest & ~1, count = (highest + 2 * task.pairs - from + 1) & ~1;
+      if (count > strip_rows) break;
+      first_row = from;
+      row_count = count;
+    }
+    const int pairs = task.pairs + 1;  // rows are laid out two by two: the weights of a window that begins between go behind a zero
+    for (int line = begin; line < end; ++line) {
+      std::int16_t* const to = weights[line - begin];
+      std::fill_n(to, 2 * pairs, std::int16_t{0});
+      std::copy_n(task.weights + std::ptrdiff_t{line} * 2 * task.pairs, 2 * task.pairs, to + task.first[line] % 2);
+    }
+    const std::byte* rows[strip_rows];
+    for (int row = 0; row < row_count; ++row) rows[row] = task.rows + std::min(first_row + row, task.row_count - 1) * task.stride;
+    for (std::size_t next = 0; next < task.count; next += strip) {
+      const std::size_t at = std::min(next, task.count - strip);
+      for (int row = 0; row < row_count; row += 2) {
+        if (next % 64 == 0) {
+          __builtin_prefetch(rows[row] + at + 128);
+          __builtin_prefetch(rows[row + 1] + at + 128);
+        }
+        lay_out(rows[row] + at, rows[row + 1] + at, laid_out + static_cast<std::size_t>(row) * 2 * strip);
+      }
+      for (int line = begin; line < end; ++line) {
+        const int before = task.first[line] % 2;
+        const std::byte* const from = laid_out + static_cast<std::size_t>(task.first[line] - before - first_row) * 2 * strip;
+        sum_up(from, weights[line - begin], task.pairs + before, task.out[line] + at);
+      }
+    }
+  }
+}
+
 VIDLOOM_AVX2_INLINE void vertical_16_part(const std::byte* const* rows, const std::int16_t* weights, int pairs, std::size_t at, int shift_in,
                                           int shift, std::int16_t* out) {
   const __m128i in = _mm_cvtsi32_si128(shift_in), by = _mm_cvtsi32_si128(shift);
@@ -139,26 +216,29 @@ VIDLOOM_AVX2_INLINE void transpose(__m256i v[8]) {
 
 VIDLOOM_AVX2 void interleave(const std::int16_t* const* lines, std::size_t pairs, std::int16_t* block) {
   for (std::size_t pair = 0; pair < pairs; pair += 8) {
-    __m256i v[8];
-    for (std::size_t line = 0; line < 8; ++line) v[line] = load(lines[line] + 2 * pair);
-    transpose(v);
-    for (std::size_t i = 0; i < 8; ++i) store(block + (pair + i) * 16, v[i]);
+    for (std::size_t half = 0; half < 2; ++half) {
+      __m256i v[8];
+      for (std::size_t line = 0; line < 8; ++line) v[line] = load(lines[8 * half + line] + 2 * pair);
+      transpose(v);
+      for (std::size_t i = 0; i < 8; ++i) store(block + (pair + i) * 2 * lines_of_block + 16 * half, v[i]);
+    }
   }
 }
 
 // ── horizontal, matrix, store ───────────────────────────────────────────────────────────────────────────────────────────
 
-VIDLOOM_AVX2_INLINE __m256 horizontal(const FinishInput& input, std::size_t column) {
+/// One column of one component, all lines.
+VIDLOOM_AVX2_INLINE void horizontal(const FinishInput& input, std::size_t column, __m256 out[2]) {
   const std::int16_t* weights = input.weights + column * 2 * static_cast<std::size_t>(input.pairs);
   const std::int16_t* samples = input.block + static_cast<std::size_t>(input.first[column]) * lines_of_block;
-  __m256i even = _mm256_setzero_si256(), odd = even;
-  int pair = 0;
-  for (; pair + 2 <= input.pairs; pair += 2) {
-    even = _mm256_add_epi32(even, _mm256_madd_epi16(load(samples + 16 * pair), pair_of_weights(weights + 2 * pair)));
-    odd = _mm256_add_epi32(odd, _mm256_madd_epi16(load(samples + 16 * pair + 16), pair_of_weights(weights + 2 * pair + 2)));
+  __m256i low = _mm256_setzero_si256(), high = low;
+  for (int pair = 0; pair < input.pairs; ++pair, weights += 2, samples += 2 * lines_of_block) {
+    const __m256i both = pair_of_weights(weights);
+    low = _mm256_add_epi32(low, _mm256_madd_epi16(load(samples), both));
+    high = _mm256_add_epi32(high, _mm256_madd_epi16(load(samples + 16), both));
   }
-  if (pair < input.pairs) even = _mm256_add_epi32(even, _mm256_madd_epi16(load(samples + 16 * pair), pair_of_weights(weights + 2 * pair)));
-  return _mm256_cvtepi32_ps(_mm256_add_epi32(even, odd));
+  out[0] = _mm256_cvtepi32_ps(low);
+  out[1] = _mm256_cvtepi32_ps(high);
 }
 
 /// Eight numbers as `dtype`. \return how many bytes of `out` count.
@@ -185,43 +265,50 @@ constexpr std::size_t bytes_of(FinishTask::DType dtype) {
   return dtype == FinishTask::DType::u8 ? 1 : dtype == FinishTask::DType::f32 ? 4 : 2;
 }
 
-template <FinishTask::DType dtype, int inputs>
+template <FinishTask::DType dtype, std::size_t inputs, std::size_t outputs>
 VIDLOOM_AVX2 void finish_as(const FinishTask& task) {
-  const std::size_t columns = static_cast<std::size_t>(task.columns), outputs = static_cast<std::size_t>(task.output_count);
-  const std::size_t lines = static_cast<std::size_t>(task.lines);
+  const std::size_t columns = static_cast<std::size_t>(task.columns), lines = static_cast<std::size_t>(task.lines);
   constexpr std::size_t element = bytes_of(dtype);
   const __m256 nothing = _mm256_setzero_ps(), most = _mm256_set1_ps(255);
-  alignas(32) float tile[3][8][8];  // channel, column, line
+  alignas(32) float tile[outputs][2][8][8];  // channel, half of the lines, column, line
   for (std::size_t column = 0; column < columns; column += 8) {
     for (std::size_t i = 0; i < 8; ++i) {  // the tables go on beyond the last column
-      __m256 in[inputs];
-      for (int number = 0; number < inputs; ++number) in[number] = horizontal(task.inputs[static_cast<std::size_t>(number)], column + i);
+      __m256 in[inputs][2];
+#pragma GCC unroll 3
+      for (std::size_t number = 0; number < inputs; ++number) horizontal(task.inputs[number], column + i, in[number]);
+#pragma GCC unroll 3
       for (std::size_t channel = 0; channel < outputs; ++channel) {
         const float* row = task.matrix[channel].data();
-        __m256 value = _mm256_fmadd_ps(in[0], _mm256_broadcast_ss(row), _mm256_broadcast_ss(row + 3));
-        if constexpr (inputs == 3) {
-          value = _mm256_fmadd_ps(in[1], _mm256_broadcast_ss(row + 1), value);
-          value = _mm256_fmadd_ps(in[2], _mm256_broadcast_ss(row + 2), value);
+#pragma GCC unroll 2
+        for (std::size_t half = 0; half < 2; ++half) {
+          __m256 value = _mm256_fmadd_ps(in[0][half], _mm256_broadcast_ss(row), _mm256_broadcast_ss(row + 3));
+          if constexpr (inputs == 3) {
+            value = _mm256_fmadd_ps(in[1][half], _mm256_broadcast_ss(row + 1), value);
+            value = _mm256_fmadd_ps(in[2][half], _mm256_broadcast_ss(row + 2), value);
+          }
+          value = _mm256_min_ps(_mm256_max_ps(value, nothing), most);
+          if constexpr (dtype != FinishTask::DType::u8)
+            value = _mm256_fmadd_ps(value, _mm256_broadcast_ss(&task.scale[channel]), _mm256_broadcast_ss(&task.bias[channel]));
+          _mm256_store_ps(tile[channel][half][i], value);
         }
-        value = _mm256_min_ps(_mm256_max_ps(value, nothing), most);
-        if constexpr (dtype != FinishTask::DType::u8)
-          value = _mm256_fmadd_ps(value, _mm256_broadcast_ss(&task.scale[channel]), _mm256_broadcast_ss(&task.bias[channel]));
-        _mm256_store_ps(tile[channel][i], value);
       }
     }
     const std::size_t count = std::min<std::size_t>(8, columns - column);
     for (std::size_t channel = 0; channel < outputs; ++channel) {
-      __m256i v[8];
-      for (std::size_t i = 0; i < 8; ++i) v[i] = _mm256_load_si256(reinterpret_cast<const __m256i*>(tile[channel][i]));
-      transpose(v);
       std::byte* out = task.out[channel] + column * element;
-      if (count == 8) {
-        for (std::size_t line = 0; line < lines; ++line, out += task.out_stride) store_as<dtype>(_mm256_castsi256_ps(v[line]), out);
-      } else {
-        alignas(32) std::byte rest[32];
-        for (std::size_t line = 0; line < lines; ++line, out += task.out_stride) {
-          store_as<dtype>(_mm256_castsi256_ps(v[line]), rest);
-          std::memcpy(out, rest, count * element);
+      for (std::size_t half = 0; 8 * half < lines; ++half) {
+        __m256i v[8];
+        for (std::size_t i = 0; i < 8; ++i) v[i] = _mm256_load_si256(reinterpret_cast<const __m256i*>(tile[channel][half][i]));
+        transpose(v);
+        const std::size_t here = std::min<std::size_t>(8, lines - 8 * half);
+        if (count == 8) {
+          for (std::size_t line = 0; line < here; ++line, out += task.out_stride) store_as<dtype>(_mm256_castsi256_ps(v[line]), out);
+        } else {
+          alignas(32) std::byte rest[32];
+          for (std::size_t line = 0; line < here; ++line, out += task.out_stride) {
+            store_as<dtype>(_mm256_castsi256_ps(v[line]), rest);
+            std::memcpy(out, rest, count * element);
+          }
         }
       }
     }
@@ -230,8 +317,8 @@ VIDLOOM_AVX2 void finish_as(const FinishTask& task) {
 
 template <FinishTask::DType dtype>
 void finish_inputs(const FinishTask& task) {
-  if (task.input_count == 1) finish_as<dtype, 1>(task);
-  else finish_as<dtype, 3>(task);
+  if (task.input_count == 3) task.output_count == 3 ? finish_as<dtype, 3, 3>(task) : finish_as<dtype, 3, 1>(task);
+  else task.output_count == 3 ? finish_as<dtype, 1, 3>(task) : finish_as<dtype, 1, 1>(task);
 }
 
 void finish(const FinishTask& task) {
@@ -301,50 +388,46 @@ VIDLOOM_AVX2_INLINE Weights4 weights_of(const std::array<std::int16_t, 4>& weigh
   return result;
 }
 
-/// 16 pixels' chroma less its middle, 7 fraction bits. \param at  the first of the four samples of the first pixel.
+/// 16 pixels' chroma. \param at  the first of the four samples of the first pixel.
 VIDLOOM_AVX2_INLINE __m256i raised(const std::int16_t* at, const Weights4& weights) {
   __m256i sum = _mm256_mulhrs_epi16(load(at), weights.w[0]);
   sum = _mm256_add_epi16(sum, _mm256_mulhrs_epi16(load(at + 1), weights.w[1]));
   sum = _mm256_add_epi16(sum, _mm256_mulhrs_epi16(load(at + 2), weights.w[2]));
   return _mm256_add_epi16(sum, _mm256_mulhrs_epi16(load(at + 3), weights.w[3]));
 }
-VIDLOOM_AVX2_INLINE __m256i centred(__m256i line) {
-  return _mm256_slli_epi16(_mm256_sub_epi16(line, _mm256_set1_epi16(128 << line_fraction_bits)), 1);
-}
 
 struct RowMatrix {
-  __m256i luma_gain, red_v, green_u, green_v, blue_u, offset[3];
+  __m256i luma_gain, red_v, green_u, green_v, blue_u, offset;
 };
 
 /// 16 pixels; luma with 7 fraction bits in, 0..255 not yet clamped out.
 VIDLOOM_AVX2_INLINE void to_rgb(const RowMatrix& m, __m256i luma, __m256i u, __m256i v, __m256i rgb[3]) {
-  const __m256i grey = _mm256_mulhrs_epi16(luma, m.luma_gain);
+  const __m256i grey = _mm256_add_epi16(_mm256_mulhrs_epi16(luma, m.luma_gain), m.offset);
   const __m256i red = _mm256_mulhrs_epi16(v, m.red_v), blue = _mm256_mulhrs_epi16(u, m.blue_u);
   const __m256i green = _mm256_add_epi16(_mm256_mulhrs_epi16(u, m.green_u), _mm256_mulhrs_epi16(v, m.green_v));
-  rgb[0] = _mm256_srai_epi16(_mm256_adds_epi16(_mm256_add_epi16(grey, m.offset[0]), red), 5);
-  rgb[1] = _mm256_srai_epi16(_mm256_adds_epi16(_mm256_add_epi16(grey, m.offset[1]), green), 5);
-  rgb[2] = _mm256_srai_epi16(_mm256_adds_epi16(_mm256_add_epi16(grey, m.offset[2]), blue), 5);
+  rgb[0] = _mm256_srai_epi16(_mm256_adds_epi16(grey, red), 5);
+  rgb[1] = _mm256_srai_epi16(_mm256_adds_epi16(grey, green), 5);
+  rgb[2] = _mm256_srai_epi16(_mm256_adds_epi16(grey, blue), 5);
 }
 
 template <bool halved, bool copies_even>
 VIDLOOM_AVX2 void rgb_row_as(const RgbRowTask& task) {
   const RowMatrix matrix{_mm256_set1_epi16(task.luma_gain), _mm256_set1_epi16(task.red_v), _mm256_set1_epi16(task.green_u),
-                         _mm256_set1_epi16(task.green_v), _mm256_set1_epi16(task.blue_u),
-                         {_mm256_set1_epi16(task.offset[0]), _mm256_set1_epi16(task.offset[1]), _mm256_set1_epi16(task.offset[2])}};
+                         _mm256_set1_epi16(task.green_v), _mm256_set1_epi16(task.blue_u), _mm256_set1_epi16(task.offset)};
   const Weights4 even = weights_of(task.even), odd = weights_of(task.odd);
   const __m256i high = _mm256_set1_epi16(0x7F80), zero = _mm256_setzero_si256();
   for (std::size_t at = 0;;) {
+    __builtin_prefetch(task.ahead + at);
     const __m256i luma = load(task.luma + at);
     __m256i first[3], second[3];
     if constexpr (halved) {
       const std::int16_t* u = task.u + at / 2;
       const std::int16_t* v = task.v + at / 2;
-      const __m256i u_even = centred(copies_even ? load(u) : raised(u - 2, even)), v_even = centred(copies_even ? load(v) : raised(v - 2, even));
+      const __m256i u_even = copies_even ? load(u) : raised(u - 2, even), v_even = copies_even ? load(v) : raised(v - 2, even);
       to_rgb(matrix, _mm256_and_si256(_mm256_slli_epi16(luma, 7), high), u_even, v_even, first);
-      to_rgb(matrix, _mm256_and_si256(_mm256_srli_epi16(luma, 1), high), centred(raised(u - 1, odd)), centred(raised(v - 1, odd)), second);
+      to_rgb(matrix, _mm256_and_si256(_mm256_srli_epi16(luma, 1), high), raised(u - 1, odd), raised(v - 1, odd), second);
     } else {
-      const __m256i u0 = centred(load(task.u + at)), u1 = centred(load(task.u + at + 16));
-      const __m256i v0 = centred(load(task.v + at)), v1 = centred(load(task.v + at + 16));
+      const __m256i u0 = load(task.u + at), u1 = load(task.u + at + 16), v0 = load(task.v + at), v1 = load(task.v + at + 16);
       to_rgb(matrix, _mm256_slli_epi16(_mm256_unpacklo_epi8(luma, zero), 7), _mm256_permute2x128_si256(u0, u1, 0x20),
              _mm256_permute2x128_si256(v0, v1, 0x20), first);
       to_rgb(matrix, _mm256_slli_epi16(_mm256_unpackhi_epi8(luma, zero), 7), _mm256_permute2x128_si256(u0, u1, 0x31),
@@ -363,6 +446,50 @@ void rgb_row(const RgbRowTask& task) {
   if (!task.halved) rgb_row_as<false, true>(task);
   else if (copies_even) rgb_row_as<true, true>(task);
   else rgb_row_as<true, false>(task);
+}
+
+VIDLOOM_AVX2_INLINE __m256i pair_of_bytes(const std::int8_t* weights) {
+  std::int16_t both;
+  std::memcpy(&both, weights, sizeof both);
+  return _mm256_set1_epi16(both);
+}
+
+/// Sums of 16 bits wrap around on their way and come back: what remains, less the middle, has room.
+VIDLOOM_AVX2_INLINE __m256i less_middle(__m256i above, __m256i below, __m256i above_weights, __m256i below_weights) {
+  const __m256i sum = _mm256_add_epi16(_mm256_maddubs_epi16(above, above_weights), _mm256_maddubs_epi16(below, below_weights));
+  return _mm256_sub_epi16(sum, _mm256_set1_epi16(128 * 128));
+}
+
+template <bool both_lines>
+VIDLOOM_AVX2 void chroma_lines_as(const ChromaLinesTask& task) {
+  __m256i weights[2][2];
+  for (std::size_t line = 0; line < 2; ++line)
+    for (std::size_t half = 0; half < 2; ++half) weights[line][half] = pair_of_bytes(task.weights[line].data() + 2 * half);
+  for (std::size_t next = 0; next < task.count; next += 32) {
+    const std::size_t at = std::min(next, task.count - 32);
+    __builtin_prefetch(task.ahead + at);
+    __m256i rows[4];
+    for (std::size_t i = 0; i < 4; ++i) rows[i] = _mm256_permute4x64_epi64(load(task.rows[i] + at), 0xD8);
+    const __m256i above[2] = {_mm256_unpacklo_epi8(rows[0], rows[1]), _mm256_unpackhi_epi8(rows[0], rows[1])};
+    const __m256i below[2] = {_mm256_unpacklo_epi8(rows[2], rows[3]), _mm256_unpackhi_epi8(rows[2], rows[3])};
+    for (std::size_t half = 0; half < 2; ++half) {
+      store(task.out[0] + at + 16 * half, less_middle(above[half], below[half], weights[0][0], weights[0][1]));
+      if constexpr (both_lines) store(task.out[1] + at + 16 * half, less_middle(above[half], below[half], weights[1][0], weights[1][1]));
+    }
+  }
+}
+
+void chroma_lines(const ChromaLinesTask& task) {
+  if (task.out[1]) chroma_lines_as<true>(task);
+  else chroma_lines_as<false>(task);
+}
+
+VIDLOOM_AVX2 void chroma_copy(const std::byte* row, std::size_t count, std::int16_t* out) {
+  for (std::size_t next = 0; next < count; next += 16) {
+    const std::size_t at = std::min(next, count - 16);
+    const __m256i words = _mm256_cvtepu8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(row + at)));
+    store(out + at, _mm256_slli_epi16(_mm256_sub_epi16(words, _mm256_set1_epi16(128)), 7));
+  }
 }
 
 /// 16 chroma samples for 32 pixels, as swscale centres them.
@@ -400,7 +527,9 @@ bool has_f16c() noexcept {
 }  // namespace
 
 const Kernels* avx2_kernels() noexcept {
-  static constexpr Kernels set{"avx2", lines_of_block, vertical_8, vertical_16, split, interleave, finish, rgb_row, opencv_row};
+  static constexpr Kernels set{.name = "avx2", .lines = lines_of_block, .vertical_8 = vertical_8, .vertical_16 = vertical_16,
+                               .lines_8 = lines_8, .split = split, .interleave = interleave, .finish = finish,
+                               .rgb_row = rgb_row, .chroma_lines = chroma_lines, .chroma_copy = chroma_copy, .opencv_row = opencv_row};
   static const bool usable = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c();
   return usable ? &set : nullptr;
 }

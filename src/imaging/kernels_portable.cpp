@@ -105,7 +105,9 @@ void finish(const FinishTask& task) {
 }  // namespace
 
 const Kernels& portable_kernels() noexcept {
-  static constexpr Kernels set{"portable", lines_of_block, vertical_8, vertical_16, split, interleave, finish, nullptr, nullptr};
+  static constexpr Kernels set{.name = "portable", .lines = lines_of_block, .vertical_8 = vertical_8, .vertical_16 = vertical_16,
+                               .lines_8 = nullptr, .split = split, .interleave = interleave, .finish = finish,
+                               .rgb_row = nullptr, .chroma_lines = nullptr, .chroma_copy = nullptr, .opencv_row = nullptr};
   return set;
 }
 

@@ -13,6 +13,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <memory>
+#include <optional>
 #include <string>
 
 namespace vidloom {
@@ -69,6 +70,12 @@ class Conversion {
   Pass& pass_of(int plane);
   void prepare_taps(const ResolvedColour& colour);
   void prepare_memory();
+  /// Whether the lines of a block are made by one call: not where windows leave rows out, as those without antialias do.
+  bool together(const Pass& pass) const noexcept {
+    const Taps& down = *pass.down;
+    const bool all_serve = std::int64_t{2} * down.pairs * request_.window.height >= down.last_sample - down.first_sample;
+    return kernels_.lines_8 && request_.layout.bytes == 1 && 2 * down.pairs <= LinesTask::most_rows && !down.copies && all_serve;
+  }
   void fetch(const Pass& pass, int output) const;
   void make_lines(Pass& pass, int row, int rows);
   void put(int row, int rows);
@@ -217,7 +224,19 @@ void Conversion::make_lines(Pass& pass, int row, int rows) {
   const Taps& down = *pass.down;
   const std::byte* const left = pass.plane.data + std::ptrdiff_t{pass.across->first_sample} * pass.step * layout.bytes;
   const int last = down.last_sample - 1;
-  for (int line = 0; line < rows; ++line) {
+  const bool at_once = together(pass);
+  if (at_once) {
+    kernels_.lines_8({.rows = left + down.first_sample * pass.plane.stride,
+                      .stride = pass.plane.stride,
+                      .row_count = down.last_sample - down.first_sample,
+                      .first = down.first.data() + row,
+                      .weights = down.weights.data() + static_cast<std::ptrdiff_t>(row) * 2 * down.pairs,
+                      .pairs = down.pairs,
+                      .lines = rows,
+                      .count = pass.samples,
+                      .out = pass.lines.data()});
+  }
+  for (int line = 0; line < rows && !at_once; ++line) {
     const auto output = static_cast<std::size_t>(row + line);
     const int first = down.first_sample + down.first[output];
     for (int tap = 0; tap < 2 * down.pairs; ++tap)  // rows beyond the last have weight 0
@@ -278,8 +297,10 @@ void Conversion::put(int row, int rows) {
 }
 
 void Conversion::run() {
-  for (int output = 0; output < lines_ahead; ++output)
-    for (int i = 0; i < pass_count_; ++i) fetch(passes_[static_cast<std::size_t>(i)], output);
+  for (int output = 0; output < lines_ahead; ++output) {
+    for (int i = 0; i < pass_count_; ++i)
+      if (const Pass& pass = passes_[static_cast<std::size_t>(i)]; !together(pass)) fetch(pass, output);
+  }
   for (int row = 0; row < request_.window.height; row += lines_) {
     const int rows = std::min(lines_, request_.window.height - row);
     for (int i = 0; i < pass_count_; ++i) make_lines(passes_[static_cast<std::size_t>(i)], row, rows);
@@ -320,6 +341,7 @@ class FullSizeRgb {
       take_weights(8, -2, task_.even);
       take_weights(9, -1, task_.odd);
     }
+    find_edge_pixels();
     matrix_ = colour_matrix(layout, colour, false);
     const auto quarter = [](float value) { return static_cast<std::int16_t>(std::lround(value * 8192)); };
     task_.luma_gain = quarter(matrix_[0][0]);
@@ -329,7 +351,7 @@ class FullSizeRgb {
     task_.blue_u = quarter(matrix_[2][1]);
     // The lines are centred, so that of the offset only the luma's part is left. Rounding the gain would show as a shift: 16 is exact.
     const float black = matrix_[0][3] + 128 * (matrix_[0][1] + matrix_[0][2]);
-    task_.offset.fill(static_cast<std::int16_t>(std::lround(black * 32) + 16));
+    task_.offset = static_cast<std::int16_t>(std::lround(black * 32) + 16);
   }
 
   static bool suits(const PlaneRequest& request) {  // YCgCo's red and blue take both
@@ -341,50 +363,93 @@ class FullSizeRgb {
     constexpr std::size_t before = 32;  // aligned room for the samples that windows reach to the left
     const std::size_t line = samples_ + before + slack;
     Scratch& scratch = Scratch::of_thread();
-    const std::size_t rows = 2 * static_cast<std::size_t>(down_->pairs);
-    scratch.reserve(3 * Scratch::room_for<std::int16_t>(2 * line) + Scratch::room_for<const std::byte*>(rows));
-    std::int16_t* const u = scratch.take<std::int16_t>(2 * line) + before;
-    std::int16_t* const v = scratch.take<std::int16_t>(2 * line) + before;
-    std::int16_t* const pairs = scratch.take<std::int16_t>(2 * line);
-    const std::byte** const sources = scratch.take<const std::byte*>(rows);
-    std::fill_n(u - before, line, std::int16_t{0});
-    std::fill_n(v - before, line, std::int16_t{0});
+    window_ = 2 * static_cast<std::size_t>(down_->pairs);
+    scratch.reserve(5 * Scratch::room_for<std::int16_t>(2 * line) + Scratch::room_for<const std::byte*>(window_));
+    for (auto& of_line : chroma_) {
+      for (std::int16_t*& out : of_line) {
+        out = scratch.take<std::int16_t>(line) + before;
+        std::fill_n(out - before, line, std::int16_t{0});
+      }
+    }
+    for (std::int16_t*& pairs : pairs_) pairs = scratch.take<std::int16_t>(2 * line);
+    rows_ = scratch.take<const std::byte*>(window_);
 
-    const PixelLayout& layout = request_.layout;
-    const PlaneView& luma = request_.planes[static_cast<std::size_t>(layout.components[0].plane)];
-    const auto make_line = [&](std::size_t component, std::size_t y, std::int16_t* out) {
-      const PlaneView& plane = request_.planes[static_cast<std::size_t>(layout.components[component].plane)];
-      const std::byte* const left = plane.data + std::ptrdiff_t{across_->first_sample} * step_;
-      for (std::size_t tap = 0; tap < rows; ++tap) {
-        const int row = std::min(down_->first_sample + down_->first[y] + static_cast<int>(tap), down_->last_sample - 1);
-        sources[tap] = left + row * plane.stride;
-      }
-      kernels_.vertical_8(sources, down_->weights.data() + y * rows, down_->pairs, samples_ * static_cast<std::size_t>(step_), out);
-    };
-    for (std::size_t y = 0; y < static_cast<std::size_t>(request_.resized.height); ++y) {
-      if (step_ == 2) {
-        make_line(1, y, pairs);
-        kernels_.split(pairs, layout.components[1].offset, 2, samples_, u);
-        kernels_.split(pairs, layout.components[2].offset, 2, samples_, v);
-      } else {
-        make_line(1, y, u);
-        make_line(2, y, v);
-      }
-      task_.luma = luma.data + (request_.crop.top + static_cast<std::ptrdiff_t>(y)) * luma.stride + request_.crop.left;
-      task_.u = u;
-      task_.v = v;
-      std::byte* const row = target_.data + static_cast<std::ptrdiff_t>(y) * target_.down;
-      task_.out = task_.bgr ? row - 2 : row;
-      kernels_.rgb_row(task_);
-      for (std::size_t x = 0; x < edge; ++x) {
-        put_pixel(x, row);
-        put_pixel(task_.width - 1 - x, row);
+    const PlaneView& luma = request_.planes[static_cast<std::size_t>(request_.layout.components[0].plane)];
+    const auto height = static_cast<std::size_t>(request_.resized.height);
+    for (std::size_t y = 0; y < height;) {
+      const std::size_t made = make_chroma(y);
+      for (std::size_t i = 0; i < made; ++i, ++y) {
+        task_.luma = luma.data + (request_.crop.top + static_cast<std::ptrdiff_t>(y)) * luma.stride + request_.crop.left;
+        task_.u = chroma_[i][0];
+        task_.v = chroma_[i][1];
+        std::byte* const row = target_.data + static_cast<std::ptrdiff_t>(y) * target_.down;
+        task_.out = task_.bgr ? row - 2 : row;
+        task_.ahead = y + 1 < height ? task_.luma + luma.stride : task_.luma;
+        kernels_.rgb_row(task_);
+        for (std::size_t pixel = 0; pixel < edge_count_; ++pixel) put_pixel(edge_pixels_[pixel], row);
       }
     }
   }
 
  private:
-  static constexpr std::size_t edge = 5;
+  using Weights128 = std::array<std::int8_t, 4>;
+
+  const std::int16_t* weights_down(std::size_t y) const { return down_->weights.data() + y * window_; }
+  bool copies_down(std::size_t y) const {
+    const std::int16_t* weights = weights_down(y);
+    return weights[0] == Taps::one && std::all_of(weights + 1, weights + window_, [](std::int16_t weight) { return weight == 0; });
+  }
+
+  /// The weights of line y for chroma rows first ... first + 3, if they are such as ChromaLinesTask takes.
+  std::optional<Weights128> short_weights(std::size_t y, int first) const {
+    Weights128 out{};
+    int above = 0;
+    const std::int16_t* weights = weights_down(y);
+    for (std::size_t tap = 0; tap < window_; ++tap) {
+      if (weights[tap] == 0) continue;
+      const int at = down_->first[y] + static_cast<int>(tap) - first, value = weights[tap] / 128;
+      if (at < 0 || at > 3 || weights[tap] % 128 != 0 || std::abs(value) > 127) return std::nullopt;
+      out[static_cast<std::size_t>(at)] = static_cast<std::int8_t>(value);
+      above += std::max(value, 0);
+    }
+    const bool fit = std::abs(out[0] + out[1]) <= 128 && std::abs(out[2] + out[3]) <= 128 && above <= 192;
+    return fit ? std::optional(out) : std::nullopt;
+  }
+
+  /// Chroma lines y and, if both come of the same four rows, y + 1. \return how many.
+  std::size_t make_chroma(std::size_t y) {
+    const std::optional<Weights128> weights = short_weights(y, down_->first[y]);
+    std::optional<Weights128> more;
+    if (weights && y + 1 < static_cast<std::size_t>(request_.resized.height)) more = short_weights(y + 1, down_->first[y]);
+    const int planes = step_ == 2 ? 1 : 2;
+    for (int i = 0; i < planes; ++i) {
+      const PixelLayout::Component& component = request_.layout.components[static_cast<std::size_t>(i + 1)];
+      const PlaneView& plane = request_.planes[static_cast<std::size_t>(component.plane)];
+      const std::byte* const left = plane.data + std::ptrdiff_t{across_->first_sample} * step_;
+      const auto row = [&](std::size_t tap) {  // rows beyond the last have weight 0
+        return left + std::min(down_->first_sample + down_->first[y] + static_cast<int>(tap), down_->last_sample - 1) * plane.stride;
+      };
+      const std::size_t count = samples_ * static_cast<std::size_t>(step_), number = static_cast<std::size_t>(i);
+      const std::array<std::int16_t*, 2> out = step_ == 2 ? pairs_ : std::array{chroma_[0][number], chroma_[1][number]};
+      if (copies_down(y)) {
+        kernels_.chroma_copy(row(0), count, out[0]);
+      } else if (weights) {
+        kernels_.chroma_lines({.rows = {row(0), row(1), row(2), row(3)}, .weights = {*weights, more.value_or(Weights128{})}, .count = count,
+                               .out = {out[0], more ? out[1] : nullptr}, .ahead = row(4)});
+      } else {
+        for (std::size_t tap = 0; tap < window_; ++tap) rows_[tap] = row(tap);
+        kernels_.vertical_8(rows_, weights_down(y), down_->pairs, count, out[0]);
+        constexpr int middle = 128 << line_fraction_bits;
+        std::transform(out[0], out[0] + count, out[0], [](std::int16_t value) { return static_cast<std::int16_t>((value - middle) * 2); });
+      }
+    }
+    const std::size_t made = more ? 2 : 1;
+    for (std::size_t i = 0; i < made && step_ == 2; ++i) {
+      for (const std::size_t number : {0U, 1U})
+        kernels_.split(pairs_[i], request_.layout.components[number + 1].offset, 2, samples_, chroma_[i][number]);
+    }
+    return made;
+  }
 
   /// The weights of an inner column, the first for sample column / 2 + offset.
   void take_weights(std::size_t column, int offset, std::array<std::int16_t, 4>& out) const {
@@ -396,6 +461,18 @@ class FullSizeRgb {
     }
   }
 
+  /// Pixels whose windows are cut off and so have other weights than the inner ones; and the last one of an odd width, which vectors leave.
+  void find_edge_pixels() {
+    constexpr std::size_t reach = 5;
+    for (std::size_t x = 0; x < task_.width; x = x + 1 == reach ? task_.width - reach : x + 1) {
+      const std::size_t row = 2 * static_cast<std::size_t>(across_->pairs), inner = task_.halved ? 8 + x % 2 : 8;
+      const std::int16_t* const mine = across_->weights.data() + x * row;
+      const int moved = static_cast<int>(task_.halved ? x / 2 : x) - static_cast<int>(task_.halved ? inner / 2 : inner);
+      const bool same = std::equal(mine, mine + row, across_->weights.data() + inner * row) && across_->first[x] - across_->first[inner] == moved;
+      if (!same || x + 1 == task_.width) edge_pixels_[edge_count_++] = x;
+    }
+  }
+
   void put_pixel(std::size_t x, std::byte* row) const {
     const std::int16_t* weights = across_->weights.data() + x * 2 * static_cast<std::size_t>(across_->pairs);
     const int first = across_->first[x];
@@ -404,11 +481,11 @@ class FullSizeRgb {
       u += weights[i] * task_.u[first + i];
       v += weights[i] * task_.v[first + i];
     }
-    constexpr float unit = 1.0F / (1 << (Taps::fraction_bits + line_fraction_bits));
+    constexpr float unit = 1.0F / (1 << (Taps::fraction_bits + 7));
     const auto luma = static_cast<float>(std::to_integer<int>(task_.luma[x]));
     for (std::size_t c = 0; c < 3; ++c) {
       const auto& m = matrix_[c];
-      const float value = m[3] + m[0] * luma + unit * (m[1] * static_cast<float>(u) + m[2] * static_cast<float>(v));
+      const float value = m[3] + 128 * (m[1] + m[2]) + m[0] * luma + unit * (m[1] * static_cast<float>(u) + m[2] * static_cast<float>(v));
       row[static_cast<std::ptrdiff_t>(3 * x) + static_cast<std::ptrdiff_t>(c) * target_.channel] =
           static_cast<std::byte>(static_cast<int>(std::clamp(value, 0.0F, 255.0F) + 0.5F));
     }
@@ -420,6 +497,12 @@ class FullSizeRgb {
   std::shared_ptr<const Taps> across_, down_;
   int step_ = 1;
   std::size_t samples_ = 0;  // of a chroma line
+  std::size_t window_ = 2;   // rows of a line's window
+  std::array<std::size_t, 10> edge_pixels_{};
+  std::size_t edge_count_ = 0;
+  std::array<std::array<std::int16_t*, 2>, 2> chroma_{};  // of two lines
+  std::array<std::int16_t*, 2> pairs_{};                  // the same with U and V side by side
+  const std::byte** rows_ = nullptr;
   ColourMatrix matrix_{};
   RgbRowTask task_{};
 };
