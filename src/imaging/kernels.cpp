@@ -9,7 +9,7 @@ namespace {
 std::atomic<const Kernels*> forced{nullptr};
 
 const Kernels& fastest() noexcept {
-  static const Kernels& best = avx2_kernels() ? *avx2_kernels() : portable_kernels();
+  static const Kernels& best = avx512_kernels() ? *avx512_kernels() : avx2_kernels() ? *avx2_kernels() : portable_kernels();
   return best;
 }
 

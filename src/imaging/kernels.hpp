@@ -125,6 +125,8 @@ struct Kernels {
 VIDLOOM_API const Kernels& portable_kernels() noexcept;
 /// \return nullptr where the processor or the build has no AVX2, FMA and F16C.
 VIDLOOM_API const Kernels* avx2_kernels() noexcept;
+/// \return nullptr where the processor, the system or the build has no AVX-512 with F, BW, DQ, VL, VBMI and VNNI.
+VIDLOOM_API const Kernels* avx512_kernels() noexcept;
 
 /// The fastest set this processor runs; what use_kernels() chose.
 VIDLOOM_API const Kernels& kernels() noexcept;

@@ -20,9 +20,10 @@ namespace {
 /// The sets of this machine beside the portable one.
 std::vector<const Kernels*> vector_kernels() {
   std::vector<const Kernels*> sets;
-  for (const Kernels* set : {avx2_kernels()})
+  for (const Kernels* set : {avx2_kernels(), avx512_kernels()})
     if (set) sets.push_back(set);
   if (!avx2_kernels()) MESSAGE("skipped: this processor has no AVX2");
+  if (!avx512_kernels()) MESSAGE("skipped: this processor has no AVX-512 with VBMI and VNNI");
   return sets;
 }
 
