@@ -120,6 +120,8 @@ struct Kernels {
   /// The same of one row as it is. May write up to 64 samples more than `count`.
   void (*chroma_copy)(const std::byte* row, std::size_t count, std::int16_t* out);
   void (*opencv_row)(const OpencvRowTask& task);
+  /// Three rows of `count` bytes to packed pixels; 3 * count bytes are written, no more.
+  void (*pack)(const std::array<const std::byte*, 3>& channels, std::size_t count, std::byte* out);
 };
 
 VIDLOOM_API const Kernels& portable_kernels() noexcept;

@@ -519,6 +519,19 @@ VIDLOOM_AVX2 void opencv_row(const OpencvRowTask& task) {
   }
 }
 
+VIDLOOM_AVX2 void pack(const std::array<const std::byte*, 3>& channels, std::size_t count, std::byte* out) {
+  if (count < 32) {
+    for (std::size_t i = 0; i < count; ++i)
+      for (const std::byte* channel : channels) *out++ = channel[i];
+    return;
+  }
+  for (std::size_t next = 0; next < count; next += 32) {
+    const std::size_t at = std::min(next, count - 32);
+    const __m256i all[3] = {load(channels[0] + at), load(channels[1] + at), load(channels[2] + at)};
+    store_packed(all, pack_tables.pixel[0], out + 3 * at);
+  }
+}
+
 bool has_f16c() noexcept {
   unsigned a = 0, b = 0, c = 0, d = 0;
   return __get_cpuid(1, &a, &b, &c, &d) != 0 && (c & bit_F16C) != 0;
@@ -529,7 +542,7 @@ bool has_f16c() noexcept {
 const Kernels* avx2_kernels() noexcept {
   static constexpr Kernels set{.name = "avx2", .lines = lines_of_block, .vertical_8 = vertical_8, .vertical_16 = vertical_16,
                                .lines_8 = lines_8, .split = split, .interleave = interleave, .finish = finish,
-                               .rgb_row = rgb_row, .chroma_lines = chroma_lines, .chroma_copy = chroma_copy, .opencv_row = opencv_row};
+                               .rgb_row = rgb_row, .chroma_lines = chroma_lines, .chroma_copy = chroma_copy, .opencv_row = opencv_row, .pack = pack};
   static const bool usable = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c();
   return usable ? &set : nullptr;
 }

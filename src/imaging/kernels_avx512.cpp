@@ -344,28 +344,50 @@ void finish(const FinishTask& task) {
 
 // ── full size ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-/// Where the bytes of 64 pixels of packed RGB come from, in blocks of 64: first out of red and green, then blue is put in.
+/// Where the bytes of 64 pixels of packed RGB come from, in blocks of 64: first out of red and green, then blue is put in. Pixels lie in
+/// their channels' vectors as one of these:
+enum Order : std::size_t {
+  in_order,      // of the pixels
+  halves,        // 0 to 31 and 32 to 63 were packed of words, lane by lane: eight bytes of the one, eight of the other
+  even_and_odd,  // the same of even and odd ones
+};
 struct PackTables {
-  alignas(64) std::uint8_t two[2][3][64];   // [pixels in order / even and odd ones apart][block]
-  alignas(64) std::uint8_t three[2][3][64];
+  alignas(64) std::uint8_t two[3][3][64];  // [order][block]
+  alignas(64) std::uint8_t three[3][3][64];
 };
 constexpr PackTables make_pack_tables() {
   PackTables tables{};
-  for (int apart = 0; apart < 2; ++apart) {
-    for (int block = 0; block < 3; ++block) {
-      for (int i = 0; i < 64; ++i) {
-        const int pixel = (64 * block + i) / 3, channel = (64 * block + i) % 3;
-        // Two vectors of 32 words were packed lane by lane: eight bytes of the one, eight of the other.
-        const int half = apart ? pixel % 2 : pixel / 32, word = apart ? pixel / 2 : pixel % 32;
-        const int at = word / 8 * 16 + half * 8 + word % 8;
-        tables.two[apart][block][i] = static_cast<std::uint8_t>(channel == 1 ? 64 + at : at);
-        tables.three[apart][block][i] = static_cast<std::uint8_t>(channel == 2 ? 64 + at : i);
+  for (const std::size_t order : {in_order, halves, even_and_odd}) {
+    for (std::size_t block = 0; block < 3; ++block) {
+      for (std::size_t i = 0; i < 64; ++i) {
+        const std::size_t pixel = (64 * block + i) / 3, channel = (64 * block + i) % 3;
+        const std::size_t half = order == halves ? pixel / 32 : pixel % 2, word = order == halves ? pixel % 32 : pixel / 2;
+        const std::size_t at = order == in_order ? pixel : word / 8 * 16 + half * 8 + word % 8;
+        tables.two[order][block][i] = static_cast<std::uint8_t>(channel == 1 ? 64 + at : at);
+        tables.three[order][block][i] = static_cast<std::uint8_t>(channel == 2 ? 64 + at : i);
       }
     }
   }
   return tables;
 }
 constexpr PackTables pack_tables = make_pack_tables();
+
+/// What packing pixels of one order takes, in registers.
+struct Packing {
+  __m512i two[3], three[3];
+};
+VIDLOOM_AVX512_INLINE Packing packing_of(Order order) {
+  Packing packing;
+  for (std::size_t block = 0; block < 3; ++block) {
+    packing.two[block] = _mm512_load_si512(pack_tables.two[order][block]);
+    packing.three[block] = _mm512_load_si512(pack_tables.three[order][block]);
+  }
+  return packing;
+}
+VIDLOOM_AVX512_INLINE __m512i packed_block(const Packing& packing, const __m512i channels[3], std::size_t block) {
+  const __m512i two = _mm512_permutex2var_epi8(channels[0], packing.two[block], channels[1]);
+  return _mm512_permutex2var_epi8(two, packing.three[block], channels[2]);
+}
 
 struct Weights4 {
   __m512i w[4];
@@ -403,11 +425,7 @@ VIDLOOM_AVX512 void rgb_row_as(const RgbRowTask& task) {
                          _mm512_set1_epi16(task.green_v),   _mm512_set1_epi16(task.blue_u), _mm512_set1_epi16(task.offset)};
   const Weights4 even = weights_of(task.even), odd = weights_of(task.odd);
   const __m512i high = _mm512_set1_epi16(0x7F80);
-  __m512i two[3], three[3];
-  for (int block = 0; block < 3; ++block) {
-    two[block] = _mm512_load_si512(pack_tables.two[halved ? 1 : 0][block]);
-    three[block] = _mm512_load_si512(pack_tables.three[halved ? 1 : 0][block]);
-  }
+  const Packing packing = packing_of(halved ? even_and_odd : halves);
   for (std::size_t at = 0;;) {
     __builtin_prefetch(task.ahead + at);
     __m512i first[3], second[3];
@@ -428,10 +446,7 @@ VIDLOOM_AVX512 void rgb_row_as(const RgbRowTask& task) {
     }
     __m512i channels[3];
     for (int c = 0; c < 3; ++c) channels[task.bgr ? 2 - c : c] = _mm512_packus_epi16(first[c], second[c]);
-    for (int block = 0; block < 3; ++block) {
-      const __m512i red_green = _mm512_permutex2var_epi8(channels[0], two[block], channels[1]);
-      store(task.out + 3 * at + 64 * block, _mm512_permutex2var_epi8(red_green, three[block], channels[2]));
-    }
+    for (std::size_t block = 0; block < 3; ++block) store(task.out + 3 * at + 64 * block, packed_block(packing, channels, block));
     if (at + 65 >= task.width) break;
     at = std::min(at + 64, (task.width - 64) & ~std::size_t{1});
   }
@@ -520,12 +535,23 @@ VIDLOOM_AVX512 void opencv_row(const OpencvRowTask& task) {
   }
 }
 
+VIDLOOM_AVX512 void pack(const std::array<const std::byte*, 3>& channels, std::size_t count, std::byte* out) {
+  const Packing packing = packing_of(in_order);
+  for (std::size_t at = 0; at < count; at += 64) {
+    const std::size_t left = 3 * (count - at);
+    __m512i all[3];
+    for (std::size_t i = 0; i < 3; ++i) all[i] = _mm512_maskz_loadu_epi8(bytes_mask(count - at), channels[i] + at);
+    for (std::size_t block = 0; block < 3 && 64 * block < left; ++block)
+      _mm512_mask_storeu_epi8(out + 3 * at + 64 * block, bytes_mask(left - 64 * block), packed_block(packing, all, block));
+  }
+}
+
 }  // namespace
 
 const Kernels* avx512_kernels() noexcept {
   static constexpr Kernels set{.name = "avx512", .lines = lines_of_block, .vertical_8 = vertical_8, .vertical_16 = vertical_16,
                                .lines_8 = lines_8, .split = split, .interleave = interleave, .finish = finish,
-                               .rgb_row = rgb_row, .chroma_lines = chroma_lines, .chroma_copy = chroma_copy, .opencv_row = opencv_row};
+                               .rgb_row = rgb_row, .chroma_lines = chroma_lines, .chroma_copy = chroma_copy, .opencv_row = opencv_row, .pack = pack};
   static const bool usable = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
                              __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("avx512vnni");
   return usable ? &set : nullptr;

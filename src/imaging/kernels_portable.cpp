@@ -107,7 +107,7 @@ void finish(const FinishTask& task) {
 const Kernels& portable_kernels() noexcept {
   static constexpr Kernels set{.name = "portable", .lines = lines_of_block, .vertical_8 = vertical_8, .vertical_16 = vertical_16,
                                .lines_8 = nullptr, .split = split, .interleave = interleave, .finish = finish,
-                               .rgb_row = nullptr, .chroma_lines = nullptr, .chroma_copy = nullptr, .opencv_row = nullptr};
+                               .rgb_row = nullptr, .chroma_lines = nullptr, .chroma_copy = nullptr, .opencv_row = nullptr, .pack = nullptr};
   return set;
 }
 

@@ -291,6 +291,16 @@ void Conversion::put(int row, int rows) {
   task_.out_stride = direct_ ? target_.down : task_.columns * static_cast<std::ptrdiff_t>(element_);
   kernels_.finish(task_);
   if (direct_) return;
+  if (kernels_.pack && element_ == 1 && target_.channels == 3 && target_.right == 3 && std::abs(target_.channel) == 1) {
+    const auto width = static_cast<std::size_t>(task_.columns);
+    for (int line = 0; line < rows; ++line) {
+      const auto channel = [&](std::size_t number) { return tile_ + (number * kernels_.lines + static_cast<std::size_t>(line)) * width; };
+      std::byte* const out = target_.data + (row + line) * target_.down;
+      if (target_.channel > 0) kernels_.pack({channel(0), channel(1), channel(2)}, width, out);
+      else kernels_.pack({channel(2), channel(1), channel(0)}, width, out - 2);
+    }
+    return;
+  }
   if (element_ == 1) scatter<std::uint8_t>(tile_, kernels_.lines, target_, row, rows, task_.columns);
   else if (element_ == 2) scatter<std::uint16_t>(tile_, kernels_.lines, target_, row, rows, task_.columns);
   else scatter<std::uint32_t>(tile_, kernels_.lines, target_, row, rows, task_.columns);

@@ -238,6 +238,23 @@ TEST_CASE("chroma lines are their weighted sums, not rounded, from rows of any l
   }
 }
 
+TEST_CASE("channels of any length are packed, and nothing beyond is read or written") {
+  std::mt19937 random(16);
+  for (const Kernels* set : vector_kernels()) {
+    REQUIRE((set->pack != nullptr));
+    CAPTURE(set->name);
+    for (std::size_t count = 1; count < 200; ++count) {
+      const Rows rows(3, count, random);
+      const auto out = std::make_unique<std::byte[]>(3 * count);
+      set->pack({rows.memory[0].get(), rows.memory[1].get(), rows.memory[2].get()}, count, out.get());
+      bool right = true;
+      for (std::size_t i = 0; i < 3 * count; ++i) right = right && out[i] == rows.memory[i % 3][i / 3];
+      CAPTURE(count);
+      CHECK(right);
+    }
+  }
+}
+
 TEST_CASE("conversion allocates no pixel buffer in steady state, and counts what it makes") {
   const Frame frame = street_frame();
   const auto convert = [&](int rounds) {
