@@ -508,33 +508,6 @@ VIDLOOM_AVX512 void chroma_copy(const std::byte* row, std::size_t count, std::in
   }
 }
 
-/// 32 chroma samples for 64 pixels, as swscale centres them.
-VIDLOOM_AVX512_INLINE __m512i opencv_chroma(const std::byte* from, __mmask32 some) {
-  const __m512i words = _mm512_cvtepu8_epi16(_mm256_maskz_loadu_epi8(some, from));
-  return _mm512_sub_epi16(_mm512_slli_epi16(words, 3), _mm512_set1_epi16(1024));
-}
-
-VIDLOOM_AVX512 void opencv_row(const OpencvRowTask& task) {
-  const __m512i zero = _mm512_set1_epi16(task.luma_zero), gain = _mm512_set1_epi16(task.luma_gain), low = _mm512_set1_epi16(0x00FF);
-  const __m512i red_v = _mm512_set1_epi16(task.red_v), green_u = _mm512_set1_epi16(task.green_u);
-  const __m512i green_v = _mm512_set1_epi16(task.green_v), blue_u = _mm512_set1_epi16(task.blue_u);
-  const __m512i order = _mm512_broadcast_i32x4(_mm_setr_epi8(0, 8, 1, 9, 2, 10, 3, 11, 4, 12, 5, 13, 6, 14, 7, 15));
-  for (std::size_t at = 0; at < task.width; at += 64) {
-    const __mmask64 some = bytes_mask(task.width - at);
-    const __mmask32 half = words_mask((task.width - at) / 2);
-    const __m512i luma = _mm512_maskz_loadu_epi8(some, task.luma + at);
-    const __m512i u = opencv_chroma(task.u + at / 2, half), v = opencv_chroma(task.v + at / 2, half);
-    const __m512i added[3] = {_mm512_mulhi_epi16(v, red_v), _mm512_add_epi16(_mm512_mulhi_epi16(u, green_u), _mm512_mulhi_epi16(v, green_v)),
-                              _mm512_mulhi_epi16(u, blue_u)};
-    const __m512i even = _mm512_mulhi_epi16(_mm512_sub_epi16(_mm512_slli_epi16(_mm512_and_si512(luma, low), 3), zero), gain);
-    const __m512i odd = _mm512_mulhi_epi16(_mm512_sub_epi16(_mm512_slli_epi16(_mm512_srli_epi16(luma, 8), 3), zero), gain);
-    for (std::size_t c = 0; c < 3; ++c) {
-      const __m512i both = _mm512_packus_epi16(_mm512_add_epi16(even, added[c]), _mm512_add_epi16(odd, added[c]));
-      _mm512_mask_storeu_epi8(task.out[c] + at, some, _mm512_shuffle_epi8(both, order));
-    }
-  }
-}
-
 VIDLOOM_AVX512 void pack(const std::array<const std::byte*, 3>& channels, std::size_t count, std::byte* out) {
   const Packing packing = packing_of(in_order);
   for (std::size_t at = 0; at < count; at += 64) {
@@ -549,12 +522,15 @@ VIDLOOM_AVX512 void pack(const std::array<const std::byte*, 3>& channels, std::s
 }  // namespace
 
 const Kernels* avx512_kernels() noexcept {
-  static constexpr Kernels set{.name = "avx512", .lines = lines_of_block, .vertical_8 = vertical_8, .vertical_16 = vertical_16,
-                               .lines_8 = lines_8, .split = split, .interleave = interleave, .finish = finish,
-                               .rgb_row = rgb_row, .chroma_lines = chroma_lines, .chroma_copy = chroma_copy, .opencv_row = opencv_row, .pack = pack};
-  static const bool usable = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+  static const Kernels* const narrower = avx2_kernels();
+  static const bool usable = narrower && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
                              __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("avx512vnni");
-  return usable ? &set : nullptr;
+  if (!usable) return nullptr;
+  // cv2's rows wait for memory: wider vectors won nothing there.
+  static const Kernels set{.name = "avx512", .lines = lines_of_block, .vertical_8 = vertical_8, .vertical_16 = vertical_16,
+                           .lines_8 = lines_8, .split = split, .interleave = interleave, .finish = finish, .rgb_row = rgb_row,
+                           .chroma_lines = chroma_lines, .chroma_copy = chroma_copy, .opencv_row = narrower->opencv_row, .pack = pack};
+  return &set;
 }
 
 }  // namespace v0
