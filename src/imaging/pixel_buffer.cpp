@@ -20,7 +20,7 @@ struct Pool {
     std::size_t bytes = 0;
   };
   std::mutex mutex;
-  std::array<Free, 16> free;
+  std::array<Free, 32> free;  // more than most_bytes hold of 1080p
   std::size_t next = 0;  // replaced next, so that sizes no longer asked for leave
   std::size_t held = 0;
 };
