@@ -96,6 +96,26 @@ def test_a_model_of_the_shape_of_vit_b_32(tmp_path_factory):
     assert outcome.embedding @ made.picture(made.pixels(FRAMES[4])) >= 0.999
 
 
+def test_the_precision_found_the_fastest_is_remembered(model, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+
+    def chosen():
+        with analyzer_of(model, precision="auto") as analyzer:
+            analyzer.warm_up()
+            return analyzer.health()["clip"]["precision"]
+
+    first = chosen()
+    words = list(tmp_path.glob("vidloom/word-*"))
+    if not words:  # a processor without instructions for bf16 has no choice
+        assert first == "fp32"
+        return
+    assert [word.read_text() for word in words] == [first]
+    words[0].write_text("bf16" if first == "fp32" else "fp32")
+    assert chosen() != first
+    words[0].write_text("")
+    assert chosen() in ("fp32", "bf16") and words[0].read_text()
+
+
 def test_the_device_is_the_analysers_or_its_own(model):
     torch = pytest.importorskip("torch")
     if torch.cuda.is_available():

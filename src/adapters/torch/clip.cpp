@@ -8,6 +8,7 @@
 #include <core/sha256.hpp>
 #include <vidloom/adapters/clip.hpp>
 #include <vidloom/core/log.hpp>
+#include <vidloom/core/version.hpp>
 #include <vidloom/source.hpp>
 
 #if defined(__x86_64__)
@@ -23,6 +24,7 @@
 #include <map>
 #include <mutex>
 #include <numeric>
+#include <thread>
 #include <utility>
 
 namespace vidloom {
@@ -96,16 +98,32 @@ std::shared_ptr<const ImageTower> int8_tower(const ClipFiles& files, const ClipW
   return make_aten_image_tower(files, weights, Device::cpu, Precision::int8);
 }
 
+/// All that decides which precision is the faster, apart from the model.
+std::string this_processor() {
+  std::string text = std::string(VIDLOOM_VERSION) + "\n" + tower_kernels().name + "\n" + std::to_string(std::thread::hardware_concurrency()) + "\n";
+  std::ifstream file("/proc/cpuinfo");
+  for (std::string line; std::getline(file, line) && !line.empty();) {  // of the first core
+    if (line.starts_with("model name") || line.starts_with("flags")) text += line + "\n";
+  }
+  return text;
+}
+
 /// The precision that answers soonest of those whose embeddings agree with fp32 (cosine of 0.999 and more), by trying: processors
-/// that have the instructions differ too much in what they gain by them. By a tenth at least, so that it is the same at each start.
+/// that have the instructions differ too much in what they gain by them. By a tenth at least. What was found is remembered, so that it is
+/// the same at each start, and sooner there.
 std::pair<std::shared_ptr<const ImageTower>, std::string> fastest_tower(const ClipFiles& files, const ClipWeights& weights) {
+  if (!bf16_kernels() && !has_bf16_tiles()) return {make_packed_image_tower(files, weights), "fp32"};
+  const std::string key = sha256_hex("precision/1\n" + weights.identity() + "\n" + this_processor());
+  const std::string known = recall_word(key);
+  if (known == "fp32") return {make_packed_image_tower(files, weights), known};
+  auto half = bf16_tower(files, weights, true);
+  if (known == "bf16") return {std::move(half), known};
   auto exact = make_packed_image_tower(files, weights);
-  const auto half = bf16_tower(files, weights, true);
-  if (!half) return {exact, "fp32"};
   const Trial reference = try_tower(*exact, files.config), trial = try_tower(*half, files.config);
-  if (!agrees(trial, reference, files.config)) return {exact, "fp32"};
-  if (trial.seconds < 0.9 * reference.seconds) return {half, "bf16"};
-  return {exact, "fp32"};
+  const bool better = agrees(trial, reference, files.config) && trial.seconds < 0.9 * reference.seconds;
+  const char* const name = better ? "bf16" : "fp32";
+  remember_word(key, name);
+  return {better ? std::move(half) : std::move(exact), name};
 }
 
 /// The option as a device. Throws Error(not_built) for one that is not there.

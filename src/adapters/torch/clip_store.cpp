@@ -89,6 +89,10 @@ void remember_floats(const std::string& key, const std::vector<float>& numbers) 
   remember("text-" + key, bytes);
 }
 
+std::string recall_word(const std::string& key) { return recall("word-" + key).value_or(""); }
+
+void remember_word(const std::string& key, const std::string& word) noexcept { remember("word-" + key, word); }
+
 std::string known_sha256(const std::string& path) {
   std::error_code ignored;
   const std::string real = fs::weakly_canonical(path, ignored).string();
