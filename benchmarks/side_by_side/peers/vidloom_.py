@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import vidloom as vl
@@ -111,22 +112,27 @@ def visual(request: dict[str, str], reply: Reply) -> None:
 
 
 @functools.cache
-def _brands(model: str) -> vl.Analyzer:
+def _brands(model: str, precision: str) -> vl.Analyzer:
     labels = [f"label {number}" for number in range(20)]
-    return vl.Analyzer({"brands": vl.clip(model, labels=labels, embedding=True, max_wait=0, min_confidence=0)})
+    return vl.Analyzer({"brands": vl.clip(model, labels=labels, embedding=True, precision=precision, max_wait=0, min_confidence=0)})
 
 
 def clip(request: dict[str, str], reply: Reply) -> None:
-    analyzer = _brands(request["model"])
+    analyzer = _brands(request["model"], "fp32" if request["precision"] == "f32" else request["precision"])
     with open(request["model"] + "/expected.json", encoding="utf-8") as file:
         expected = json.load(file)["segment"]
+    count = int(request["count"])
 
-    def work() -> None:
+    def one(_: int = 0) -> None:
         for frame in analyzer.analyze(request["file"], max_frames=1):
             reply.picture(frame.media_time)
             reply.values.append(sum(a * b for a, b in zip(frame["brands"].embedding.ravel().tolist(), expected, strict=True)))
 
-    reply.timed(work)
+    if count == 1:
+        reply.timed(one)
+        return
+    with ThreadPoolExecutor(int(request["callers"])) as callers:
+        reply.timed(lambda: list(callers.map(one, range(count))))
 
 
 if __name__ == "__main__":
