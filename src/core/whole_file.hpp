@@ -16,7 +16,7 @@ void expect_writable(const std::string& path, bool overwrite);
 /// Writes beside it under a hidden name, which then takes its place. What is no ordinary file (/dev/null, a pipe) is written to as it is.
 /// \param overwrite  false: throws where something has taken the name meanwhile.
 /// Throws Error(output) naming path and reason; what stood there stays then.
-void replace_file(const std::string& path, std::string_view bytes, bool overwrite = true);
+VIDLOOM_API void replace_file(const std::string& path, std::string_view bytes, bool overwrite = true);
 
 }  // namespace v0
 }  // namespace vidloom

@@ -1,6 +1,7 @@
 #include <adapters/torch/clip_store.hpp>
 
 #include <core/sha256.hpp>
+#include <core/whole_file.hpp>
 #include <vidloom/core/log.hpp>
 
 #include <fcntl.h>
@@ -44,17 +45,7 @@ void remember(const std::string& name, std::string_view bytes) noexcept try {
   const fs::path base = folder();
   if (base.empty()) return;
   fs::create_directories(base);
-  std::string draft = (base / (name + ".XXXXXX")).string();
-  const int file = ::mkstemp(draft.data());
-  if (file < 0) throw std::system_error(errno, std::generic_category(), draft);
-  bool whole = true;
-  for (std::size_t at = 0; whole && at < bytes.size();) {
-    const ssize_t wrote = ::write(file, bytes.data() + at, bytes.size() - at);
-    whole = wrote > 0;
-    if (whole) at += static_cast<std::size_t>(wrote);
-  }
-  whole = ::close(file) == 0 && whole;
-  if (!whole || ::rename(draft.c_str(), (base / name).c_str()) != 0) ::unlink(draft.c_str());
+  replace_file((base / name).string(), bytes);
 } catch (const std::exception& error) {
   log(LogLevel::debug, "clip", std::string("nothing is remembered for the next process: ") + error.what());
 }
