@@ -49,7 +49,7 @@ struct FinishInput {
 /// Output samples: R, G, B planes (or one plane) of `dtype`.
 struct FinishTask {
   enum class DType : std::uint8_t { u8, f16, bf16, f32 };
-  std::array<FinishInput, 3> inputs{};
+  std::array<FinishInput, 3> inputs{};  ///< the third has the tables of the second
   int input_count = 3, output_count = 3;
   std::array<std::array<float, 4>, 3> matrix{};  ///< out = sum of matrix[out][in] * (value of 20 fraction bits) + matrix[out][3]
   std::array<float, 3> scale{1, 1, 1}, bias{};   ///< after clamping to 0..255; not for u8, which is rounded

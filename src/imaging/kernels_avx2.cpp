@@ -227,18 +227,24 @@ VIDLOOM_AVX2 void interleave(const std::int16_t* const* lines, std::size_t pairs
 
 // ── horizontal, matrix, store ───────────────────────────────────────────────────────────────────────────────────────────
 
-/// One column of one component, all lines.
-VIDLOOM_AVX2_INLINE void horizontal(const FinishInput& input, std::size_t column, __m256 out[2]) {
-  const std::int16_t* weights = input.weights + column * 2 * static_cast<std::size_t>(input.pairs);
-  const std::int16_t* samples = input.block + static_cast<std::size_t>(input.first[column]) * lines_of_block;
-  __m256i low = _mm256_setzero_si256(), high = low;
-  for (int pair = 0; pair < input.pairs; ++pair, weights += 2, samples += 2 * lines_of_block) {
+/// One column of `count` components that have the same weights, all lines.
+template <std::size_t count>
+VIDLOOM_AVX2_INLINE void horizontal(const FinishInput* inputs, std::size_t column, __m256 out[][2]) {
+  const std::int16_t* weights = inputs->weights + column * 2 * static_cast<std::size_t>(inputs->pairs);
+  std::size_t at = static_cast<std::size_t>(inputs->first[column]) * lines_of_block;
+  __m256i low[count], high[count];
+  for (std::size_t i = 0; i < count; ++i) low[i] = high[i] = _mm256_setzero_si256();
+  for (int pair = 0; pair < inputs->pairs; ++pair, weights += 2, at += 2 * lines_of_block) {
     const __m256i both = pair_of_weights(weights);
-    low = _mm256_add_epi32(low, _mm256_madd_epi16(load(samples), both));
-    high = _mm256_add_epi32(high, _mm256_madd_epi16(load(samples + 16), both));
+    for (std::size_t i = 0; i < count; ++i) {
+      low[i] = _mm256_add_epi32(low[i], _mm256_madd_epi16(load(inputs[i].block + at), both));
+      high[i] = _mm256_add_epi32(high[i], _mm256_madd_epi16(load(inputs[i].block + at + 16), both));
+    }
   }
-  out[0] = _mm256_cvtepi32_ps(low);
-  out[1] = _mm256_cvtepi32_ps(high);
+  for (std::size_t i = 0; i < count; ++i) {
+    out[i][0] = _mm256_cvtepi32_ps(low[i]);
+    out[i][1] = _mm256_cvtepi32_ps(high[i]);
+  }
 }
 
 /// Eight numbers as `dtype`. \return how many bytes of `out` count.
@@ -274,8 +280,8 @@ VIDLOOM_AVX2 void finish_as(const FinishTask& task) {
   for (std::size_t column = 0; column < columns; column += 8) {
     for (std::size_t i = 0; i < 8; ++i) {  // the tables go on beyond the last column
       __m256 in[inputs][2];
-#pragma GCC unroll 3
-      for (std::size_t number = 0; number < inputs; ++number) horizontal(task.inputs[number], column + i, in[number]);
+      horizontal<1>(task.inputs.data(), column + i, in);
+      if constexpr (inputs == 3) horizontal<2>(task.inputs.data() + 1, column + i, in + 1);
 #pragma GCC unroll 3
       for (std::size_t channel = 0; channel < outputs; ++channel) {
         const float* row = task.matrix[channel].data();

@@ -237,18 +237,26 @@ VIDLOOM_AVX512 void interleave(const std::int16_t* const* lines, std::size_t pai
 
 // ── horizontal, matrix, store ───────────────────────────────────────────────────────────────────────────────────────────
 
-/// One column of one component, all lines.
-VIDLOOM_AVX512_INLINE __m512 horizontal(const FinishInput& input, std::size_t column) {
-  const std::int16_t* weights = input.weights + column * 2 * static_cast<std::size_t>(input.pairs);
-  const std::int16_t* samples = input.block + static_cast<std::size_t>(input.first[column]) * lines_of_block;
-  __m512i even = _mm512_setzero_si512(), odd = even;
-  const auto add = [&](__m512i& sum, int pair) __attribute__((always_inline, target(VIDLOOM_AVX512_TARGET))) {
-    sum = _mm512_dpwssd_epi32(sum, four_bytes(weights + 2 * pair), load(samples + 32 * pair));
+/// One column of `count` components that have the same weights, all lines.
+template <std::size_t count>
+VIDLOOM_AVX512_INLINE void horizontal(const FinishInput* inputs, std::size_t column, __m512* out) {
+  const std::int16_t* weights = inputs->weights + column * 2 * static_cast<std::size_t>(inputs->pairs);
+  const std::size_t first = static_cast<std::size_t>(inputs->first[column]) * lines_of_block;
+  const std::int16_t* samples[count];
+  __m512i even[count], odd[count];
+  for (std::size_t i = 0; i < count; ++i) {
+    samples[i] = inputs[i].block + first;
+    even[i] = odd[i] = _mm512_setzero_si512();
+  }
+  const auto add = [&](__m512i* sums, int pair) __attribute__((always_inline, target(VIDLOOM_AVX512_TARGET))) {
+    const __m512i both = four_bytes(weights + 2 * pair);
+    for (std::size_t i = 0; i < count; ++i) sums[i] = _mm512_dpwssd_epi32(sums[i], both, load(samples[i] + 32 * pair));
   };
-  int pairs = input.pairs;
-  for (; pairs > 8; pairs -= 2, weights += 4, samples += 64) {
+  int pairs = inputs->pairs;
+  for (; pairs > 8; pairs -= 2, weights += 4) {
     add(even, 0);
     add(odd, 1);
+    for (const std::int16_t*& one : samples) one += 64;
   }
   switch (pairs) {  // one jump, the same for all columns
     case 8: add(odd, 7); [[fallthrough]];
@@ -260,7 +268,7 @@ VIDLOOM_AVX512_INLINE __m512 horizontal(const FinishInput& input, std::size_t co
     case 2: add(odd, 1); [[fallthrough]];
     default: add(even, 0);
   }
-  return _mm512_cvtepi32_ps(_mm512_add_epi32(even, odd));
+  for (std::size_t i = 0; i < count; ++i) out[i] = _mm512_cvtepi32_ps(_mm512_add_epi32(even[i], odd[i]));
 }
 
 /// The first of sixteen numbers as `dtype`.
@@ -302,8 +310,8 @@ VIDLOOM_AVX512 void finish_as(const FinishTask& task) {
   for (std::size_t column = 0; column < columns; column += 16) {
     for (std::size_t i = 0; i < 16; ++i) {  // the tables go on beyond the last column
       __m512 in[inputs];
-#pragma GCC unroll 3
-      for (std::size_t number = 0; number < inputs; ++number) in[number] = horizontal(task.inputs[number], column + i);
+      horizontal<1>(task.inputs.data(), column + i, in);
+      if constexpr (inputs == 3) horizontal<2>(task.inputs.data() + 1, column + i, in + 1);
 #pragma GCC unroll 3
       for (std::size_t channel = 0; channel < outputs; ++channel) {
         __m512 value = _mm512_fmadd_ps(in[0], matrix[channel][0], matrix[channel][3]);

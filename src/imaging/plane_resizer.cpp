@@ -199,6 +199,8 @@ void Conversion::prepare_memory() {
       task_.inputs[component] = {block, pass.across->first.data(), pass.across->weights.data(), pass.across->pairs};
     }
   }
+  // Equal anyway, and here the same: kernels load a weight once for both.
+  if (task_.input_count == 3) task_.inputs[2] = {task_.inputs[2].block, task_.inputs[1].first, task_.inputs[1].weights, task_.inputs[1].pairs};
 }
 
 /// Asks for the rows that output row `output` of the window reads and the one above it does not. A line is made of a dozen rows or
