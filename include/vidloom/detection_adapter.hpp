@@ -44,7 +44,7 @@ struct AdapterInfo {
   Nanos max_wait{0};          ///< longest a job waits for company; 0: only what is there already
   bool per_stream_state = false;
   unsigned max_replicas = 0;  ///< replicas that may run side by side; 0: as many as there are workers
-  Outcome::Lists lists{};     ///< what it can produce
+  Outcome::Lists lists{};     ///< what it can produce; besides, where Item::regions are given, boxes
   std::string calibration_id{};
 };
 

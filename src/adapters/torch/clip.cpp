@@ -24,6 +24,7 @@
 #include <map>
 #include <mutex>
 #include <numeric>
+#include <optional>
 #include <thread>
 #include <utility>
 
@@ -351,24 +352,49 @@ class Clip final : public DetectionAdapter {
   void detect(std::span<const Item> items, std::span<Result<Detections>> out, const BatchContext& context) override {
     // All parts of all pictures in one batch: whole ones first.
     std::vector<Frame> parts;
+    std::vector<std::size_t> owners;  // of each part
     std::vector<std::vector<Box>> boxes(items.size());
     std::vector<std::size_t> first(items.size());
+    std::vector<std::optional<Error>> failed(items.size());
     for (std::size_t i = 0; i < items.size(); ++i) {
       const Frame& frame = items[i].frame;
       first[i] = parts.size();
       parts.push_back(frame);
       boxes[i].assign(items[i].regions.begin(), items[i].regions.end());
       if (boxes[i].empty() && options_.tiles != 0) boxes[i] = tiles_of(frame.size(), options_.tiles);
-      for (const Box& box : boxes[i]) parts.push_back(part_of(frame, box));
+      try {
+        for (const Box& box : boxes[i]) parts.push_back(part_of(frame, box));
+      } catch (const Error&) {  // one that cannot be read at all, as encoding it will tell
+        boxes[i].clear();
+        parts.erase(parts.begin() + static_cast<std::ptrdiff_t>(first[i]) + 1, parts.end());
+      }
+      owners.resize(parts.size(), i);
     }
     std::vector<float> embeddings(parts.size() * width_);
-    for (std::size_t from = 0; from < parts.size(); from += options_.max_batch) {
-      if (context.stop.stop_requested()) throw Error(Code::cancelled, "clip: stopped before all pictures were looked at");
-      const std::size_t n = std::min(options_.max_batch, parts.size() - from);
+    const auto encode = [&](std::size_t from, std::size_t n) {
       session_->encode(std::span(parts).subspan(from, n), std::span(embeddings).subspan(from * width_, n * width_));
+    };
+    for (std::size_t from = 0; from < parts.size(); from += options_.max_batch) {
+      const std::size_t n = std::min(options_.max_batch, parts.size() - from);
+      if (context.stop.stop_requested()) {
+        for (std::size_t i = owners[from]; i < items.size(); ++i) failed[i] = Error(Code::cancelled, "clip: stopped before this picture was looked at");
+        break;
+      }
+      try {
+        encode(from, n);
+      } catch (const Error&) {  // of one picture, which the others do not pay for
+        for (std::size_t part = from; part < from + n; ++part) {
+          try {
+            encode(part, 1);
+          } catch (const Error& error) {
+            failed[owners[part]] = error;
+          }
+        }
+      }
     }
     for (std::size_t i = 0; i < items.size(); ++i) {
-      out[i] = answer(std::span(embeddings).subspan(first[i] * width_, (boxes[i].size() + 1) * width_), boxes[i]);
+      if (failed[i]) out[i] = *failed[i];
+      else out[i] = answer(std::span(embeddings).subspan(first[i] * width_, (boxes[i].size() + 1) * width_), boxes[i]);
     }
   }
 

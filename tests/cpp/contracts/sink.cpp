@@ -53,6 +53,25 @@ TEST_CASE("JSON lines keep the contract, and each stream's records are whole onc
   CHECK(contracts::check_sink(make, options) == Findings{});
 }
 
+TEST_CASE("a film keeps the contract, and holds every picture") {
+  test::Folder folder;
+  int files = 0;
+  std::string path;
+  contracts::SinkContractOptions options;
+  options.one_stream = true;
+  options.whole = [&](const WrittenStream& written) -> Findings {
+    if (written.results == 0) return {};
+    const auto source = open_source(path);
+    SourceContext context{.stream = StreamId{}, .cpu = CpuGate::process()};
+    source->open(context);
+    std::size_t pictures = 0;
+    for (ReadResult next = source->read(); !std::holds_alternative<End>(next); next = source->read()) pictures += std::holds_alternative<Frame>(next);
+    if (pictures == written.results) return {};
+    return {std::to_string(pictures) + " pictures of " + std::to_string(written.results)};
+  };
+  CHECK(contracts::check_sink([&] { return video(path = folder / ("out" + std::to_string(files++) + ".mp4")); }, options) == Findings{});
+}
+
 TEST_CASE("a report and a contact sheet keep the contract") {
   test::Folder folder;
   int files = 0;

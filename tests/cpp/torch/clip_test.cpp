@@ -5,6 +5,9 @@
 #include <vidloom/core/error.hpp>
 
 #include <doctest/doctest.h>
+#include <vidloom/adapters/clip.hpp>
+#include <vidloom/contracts/adapter.hpp>
+#include <vidloom/registry.hpp>
 
 #include <atomic>
 #include <cmath>
@@ -104,7 +107,7 @@ class ModelFolder {
 };
 
 /// Odd sizes on purpose: no width is a multiple of a panel, the last pass of rows is short.
-void fill_model(ModelFolder& model) {
+void fill_model(ModelFolder& model, std::size_t vocabulary = 50) {
   const auto tower = [&](const std::string& prefix, std::size_t width, std::size_t hidden, std::size_t layers) {
     for (std::size_t i = 0; i < layers; ++i) {
       const std::string layer = prefix + ".encoder.layers." + std::to_string(i) + ".";
@@ -132,7 +135,7 @@ void fill_model(ModelFolder& model) {
   }
   model.add("visual_projection.weight", {24, 60});
   tower("text_model", 40, 96, 2);
-  model.add("text_model.embeddings.token_embedding.weight", {50, 40}, 1);
+  model.add("text_model.embeddings.token_embedding.weight", {vocabulary, 40}, 1);
   model.add("text_model.embeddings.position_embedding.weight", {16, 40}, 0.5F);
   model.add("text_model.final_layer_norm.weight", {40}, 0.1F, 1);
   model.add("text_model.final_layer_norm.bias", {40});
@@ -141,10 +144,31 @@ void fill_model(ModelFolder& model) {
   model.write();
 }
 
-std::string config_of(const std::string& activation) {
+std::string config_of(const std::string& activation, std::size_t vocabulary = 50) {
   return R"({"projection_dim":24,"vision_config":{"hidden_size":60,"num_hidden_layers":3,"num_attention_heads":4,"intermediate_size":1100,)"
          R"("image_size":35,"patch_size":7,"hidden_act":")" + activation + R"("},"text_config":{"hidden_size":40,"num_hidden_layers":2,"num_attention_heads":4,)"
-         R"("intermediate_size":96,"max_position_embeddings":16,"vocab_size":50,"hidden_act":")" + activation + "\"}}";
+         R"("intermediate_size":96,"max_position_embeddings":16,"vocab_size":)" + std::to_string(vocabulary) + R"(,"hidden_act":")" + activation + "\"}}";
+}
+
+/// The bytes, each alone and at the end of a word, and what begins and ends a text: no merges.
+void write_vocabulary(const std::string& folder) {
+  std::vector<std::string> letters;
+  const auto add = [&](unsigned code) {
+    if (code < 0x80) letters.push_back(code == '"' || code == '\\' ? std::string("\\") + static_cast<char>(code) : std::string(1, static_cast<char>(code)));
+    else letters.push_back({static_cast<char>(0xC0 | code >> 6), static_cast<char>(0x80 | (code & 0x3F))});
+  };
+  for (unsigned code = 0x21; code < 0x7F; ++code) add(code);
+  for (unsigned code = 0xA1; code < 0x100; ++code) {
+    if (code != 0xAD) add(code);
+  }
+  for (unsigned code = 0x100; letters.size() < 256; ++code) add(code);
+  std::string json;
+  std::size_t id = 0;
+  for (const char* end : {"", "</w>"}) {
+    for (const std::string& letter : letters) json += "\"" + letter + end + "\":" + std::to_string(id++) + ",";
+  }
+  std::ofstream(folder + "/vocab.json") << "{" << json << R"("<|startoftext|>":512,"<|endoftext|>":513})";
+  std::ofstream(folder + "/merges.txt") << "#version: 0.2\n";
 }
 
 double largest_difference(const std::vector<float>& a, const std::vector<float>& b) {
@@ -454,4 +478,15 @@ TEST_CASE("a model that does not fit its configuration is told by the tensor's n
   CHECK(holds(complaint(with("\"hidden_size\":60", "\"hidden_size\":-1")), "hidden_size is -1"));
   CHECK(holds(complaint("{}"), "lacks vision_config"));
   CHECK(holds(complaint("{"), "no configuration of a model"));
+}
+
+TEST_CASE("clip keeps the contract of adapters") {
+  ModelFolder folder(config_of("quick_gelu", 514));
+  fill_model(folder, 514);
+  write_vocabulary(folder.path());
+  for (const int tiles : {0, 4}) {
+    CAPTURE(tiles);
+    const AdapterSpec spec = clip({.model = folder.path(), .labels = {"ox", "cat"}, .prompts = {"{}"}, .precision = "fp32", .tiles = tiles, .embedding = true});
+    for (const std::string& broken : contracts::check_adapter([spec] { return make_adapter(spec); })) FAIL_CHECK(broken);
+  }
 }

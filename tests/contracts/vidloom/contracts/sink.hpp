@@ -29,6 +29,7 @@ struct WrittenStream {
 struct SinkContractOptions {
   Nanos timeout = std::chrono::seconds(20);  ///< longest call
   std::size_t results = 20;                  ///< written per stream
+  bool one_stream = false;                   ///< the sink takes one stream, once, as a film does
   /// Looks whether the output of a stream just closed is whole, while other streams are still open. \return what is not.
   std::function<Findings(const WrittenStream&)> whole{};
 };
@@ -77,13 +78,18 @@ class SinkCheck {
   void run() {
     if (!(sink_ = made())) return;
     probe_.call("info()", [&] { info_ = sink_->info(); });
-    interleaved();
-    from_threads();
+    if (options_.one_stream) {
+      alone();
+    } else {
+      interleaved();
+      from_threads();
+    }
     probe_.call("destroying the sink", [&] { sink_.reset(); });
     // Whoever is interrupted may open and never write, or never close.
     if (!(sink_ = made())) return;
     open("empty", 20);
     close({"empty", 0, 0}, 20);
+    if (options_.one_stream && !(sink_ = made())) return;
     open("abandoned", 21);
     write("abandoned", 21, 0);
     probe_.call("destroying a sink with an open stream", [&] { sink_.reset(); });
@@ -116,6 +122,16 @@ class SinkCheck {
     sink_->close(StreamId{id});
     if (!options_.whole) return;
     for (const std::string& sentence : options_.whole(written)) probe_.fail("stream " + written.name + " after close(): " + sentence);
+  }
+
+  void alone() {
+    open("only", 1);
+    for (std::uint64_t picture = 0; picture < options_.results; ++picture) {
+      write("only", 1, picture);
+      if (picture == 3) event(1, StreamEvent::Kind::gap, "2 pictures lost");
+    }
+    event(1, StreamEvent::Kind::ended, "end_of_file");
+    close({"only", options_.results, 0}, 1);
   }
 
   /// Two streams in turn; one is closed while the other goes on.
