@@ -618,9 +618,9 @@ class Rows:
         expert, usual = "PyAV key packet, torchvision v2, OpenVINO", "OpenCV, PIL, transformers"
         participants = [Participant("Vidloom Python", "ours", "vidloom_", "clip", work)]
         if count == 1:
-            product = {"operations": 8.82e9}
+            peak = {"operations": 8.82e9, "threads": threads, "kind": "fp32" if precision == "f32" else precision}
             participants += [
-                Participant("one product", "limit", "towers", "product", product, timeless=True, note="the model's part alone, fp32"),
+                Participant("registers alone", "limit", "towers", "peak", peak, timeless=True, note="the model's part alone"),
                 Participant("no-probe limit", "limit", "limits", "first", {"file": str(clip.path)}, note="the decoder's part alone"),
             ]
         participants.append(Participant(expert, "peer", "models", "assembled", work, note="" if count == 1 else "as many callers as cores"))
