@@ -69,7 +69,7 @@ Trial try_tower(const ImageTower& tower, const ClipConfig& config) {
   Trial trial;
   trial.answer.resize(n * config.embedding);
   const auto session = tower.session();
-  for (int round = 0; round < 3; ++round) {
+  for (int round = 0; round < 2; ++round) {  // the first finds nothing in the caches
     const auto start = std::chrono::steady_clock::now();
     session->encode_pixels(pixels, n, trial.answer);
     trial.seconds = std::min(trial.seconds, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
@@ -85,11 +85,11 @@ bool agrees(const Trial& trial, const Trial& reference, const ClipConfig& config
   return true;
 }
 
-/// By whose products bf16 is the faster, by trying where it is not plain. Null: `only_fast`, and the processor has no instructions for it.
-std::shared_ptr<const ImageTower> bf16_tower(const ClipFiles& files, const ClipWeights& weights, bool only_fast) {
+/// By whose products bf16 is the faster, by trying where it is not plain.
+std::shared_ptr<const ImageTower> bf16_tower(const ClipFiles& files, const ClipWeights& weights) {
   std::shared_ptr<const ImageTower> own, other;
   if (const NarrowKernels* const kernels = bf16_kernels()) own = make_packed_image_tower(files, weights, {&tower_kernels(), kernels});
-  if (has_bf16_tiles() || (!own && !only_fast)) other = make_aten_image_tower(files, weights, Device::cpu, Precision::bf16);
+  if (has_bf16_tiles() || !own) other = make_aten_image_tower(files, weights, Device::cpu, Precision::bf16);
   if (!own || !other) return own ? own : other;
   return try_tower(*own, files.config).seconds <= try_tower(*other, files.config).seconds ? own : other;
 }
@@ -117,14 +117,16 @@ std::pair<std::shared_ptr<const ImageTower>, std::string> fastest_tower(const Cl
   const std::string key = sha256_hex("precision/1\n" + weights.identity() + "\n" + this_processor());
   const std::string known = recall_word(key);
   if (known == "fp32") return {make_packed_image_tower(files, weights), known};
-  auto half = bf16_tower(files, weights, true);
-  if (known == "bf16") return {std::move(half), known};
-  auto exact = make_packed_image_tower(files, weights);
-  const Trial reference = try_tower(*exact, files.config), trial = try_tower(*half, files.config);
+  if (known == "bf16") return {bf16_tower(files, weights), known};
+  // Never both in memory at once; in most cases the first is not needed again.
+  const Trial reference = try_tower(*make_packed_image_tower(files, weights), files.config);
+  auto half = bf16_tower(files, weights);
+  const Trial trial = try_tower(*half, files.config);
   const bool better = agrees(trial, reference, files.config) && trial.seconds < 0.9 * reference.seconds;
-  const char* const name = better ? "bf16" : "fp32";
-  remember_word(key, name);
-  return {better ? std::move(half) : std::move(exact), name};
+  remember_word(key, better ? "bf16" : "fp32");
+  if (better) return {std::move(half), "bf16"};
+  half.reset();
+  return {make_packed_image_tower(files, weights), "fp32"};
 }
 
 /// The option as a device. Throws Error(not_built) for one that is not there.
@@ -147,7 +149,7 @@ std::pair<std::shared_ptr<const ImageTower>, std::string> cuda_tower(const ClipF
 std::pair<std::shared_ptr<const ImageTower>, std::string> cpu_tower(const ClipFiles& files, const ClipWeights& weights, const std::string& precision) {
   if (precision == "auto") return fastest_tower(files, weights);
   if (precision == "fp32") return {make_packed_image_tower(files, weights), precision};
-  if (precision == "bf16") return {bf16_tower(files, weights, false), precision};
+  if (precision == "bf16") return {bf16_tower(files, weights), precision};
   if (precision == "int8") return {int8_tower(files, weights), precision};
   throw Error(Code::config, "clip.precision is fp16, which needs a CUDA device; use auto, fp32, bf16 or int8");
 }
