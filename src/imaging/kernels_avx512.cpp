@@ -454,7 +454,11 @@ VIDLOOM_AVX512 void rgb_row_as(const RgbRowTask& task) {
     }
     __m512i channels[3];
     for (int c = 0; c < 3; ++c) channels[task.bgr ? 2 - c : c] = _mm512_packus_epi16(first[c], second[c]);
-    for (std::size_t block = 0; block < 3; ++block) store(task.out + 3 * at + 64 * block, packed_block(packing, channels, block));
+    for (std::size_t block = 0; block < 3; ++block) {
+      std::byte* const out = task.out + 3 * at + 64 * block;
+      __builtin_prefetch(out + 3 * task.width, 1);  // where the next row goes: a picture's memory is seldom in the cache
+      store(out, packed_block(packing, channels, block));
+    }
     if (at + 65 >= task.width) break;
     at = std::min(at + 64, (task.width - 64) & ~std::size_t{1});
   }
