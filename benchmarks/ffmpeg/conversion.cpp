@@ -1,4 +1,4 @@
-// Rows P1, P2, P3: decoded planes to model input and to full-size RGB, in every mode and with the portable kernels, beside swscale. Pictures
+// Rows P1, P2, P3: decoded planes to model input and to full-size RGB, in every mode and with every set of kernels, beside swscale. Pictures
 // are taken in turns from a ring larger than the second-level cache, as a decoder leaves them. The times alone: tests/cpp/imaging judges the
 // results, and the same rows of the side-by-side runs have a gate and a limit.
 #include <benchmark/benchmark.h>
@@ -95,13 +95,6 @@ BENCHMARK_CAPTURE(P1_clip_224, exact, ColourMode::exact)->Unit(benchmark::kMicro
 BENCHMARK_CAPTURE(P1_clip_224, fast, ColourMode::fast)->Unit(benchmark::kMicrosecond);
 BENCHMARK_CAPTURE(P1_clip_224, opencv_compat, ColourMode::opencv_compat)->Unit(benchmark::kMicrosecond);
 
-void P1_clip_224_portable(benchmark::State& state) {
-  use_kernels(&portable_kernels());
-  tensor(state, clip_input(ColourMode::exact));
-  use_kernels(nullptr);
-}
-BENCHMARK(P1_clip_224_portable)->Unit(benchmark::kMicrosecond);
-
 void P2_letterbox_640(benchmark::State& state, ColourMode mode) { tensor(state, yolo_input(mode)); }
 BENCHMARK_CAPTURE(P2_letterbox_640, exact, ColourMode::exact)->Unit(benchmark::kMicrosecond);
 BENCHMARK_CAPTURE(P2_letterbox_640, fast, ColourMode::fast)->Unit(benchmark::kMicrosecond);
@@ -113,6 +106,21 @@ void P3_full_rgb(benchmark::State& state, ColourMode mode) {
 BENCHMARK_CAPTURE(P3_full_rgb, exact, ColourMode::exact)->Unit(benchmark::kMicrosecond);
 BENCHMARK_CAPTURE(P3_full_rgb, fast, ColourMode::fast)->Unit(benchmark::kMicrosecond);
 BENCHMARK_CAPTURE(P3_full_rgb, opencv_compat, ColourMode::opencv_compat)->Unit(benchmark::kMicrosecond);
+
+/// Each set of kernels by itself, whatever the processor would choose.
+void with_kernels(benchmark::State& state, void (*row)(benchmark::State&, ColourMode), const Kernels* set) {
+  if (!set) return state.SkipWithError("not on this processor");
+  use_kernels(set);
+  row(state, ColourMode::exact);
+  use_kernels(nullptr);
+}
+BENCHMARK_CAPTURE(with_kernels, P1_portable, P1_clip_224, &portable_kernels())->Unit(benchmark::kMicrosecond);
+BENCHMARK_CAPTURE(with_kernels, P1_avx2, P1_clip_224, avx2_kernels())->Unit(benchmark::kMicrosecond);
+BENCHMARK_CAPTURE(with_kernels, P1_avx512, P1_clip_224, avx512_kernels())->Unit(benchmark::kMicrosecond);
+BENCHMARK_CAPTURE(with_kernels, P2_avx2, P2_letterbox_640, avx2_kernels())->Unit(benchmark::kMicrosecond);
+BENCHMARK_CAPTURE(with_kernels, P2_avx512, P2_letterbox_640, avx512_kernels())->Unit(benchmark::kMicrosecond);
+BENCHMARK_CAPTURE(with_kernels, P3_avx2, P3_full_rgb, avx2_kernels())->Unit(benchmark::kMicrosecond);
+BENCHMARK_CAPTURE(with_kernels, P3_avx512, P3_full_rgb, avx512_kernels())->Unit(benchmark::kMicrosecond);
 
 void swscale(benchmark::State& state, int flags, Size to, AVPixelFormat format) {
   const std::unique_ptr<SwsContext, void (*)(SwsContext*)> scaler(
