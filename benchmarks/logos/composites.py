@@ -1,15 +1,22 @@
-"""Films in which it is known where which mark is: references of three kinds, pasted on frames of OpenCV's sample films.
+"""Films in which it is known where which mark is: references of two kinds, pasted on frames of OpenCV's sample films.
 
-Pictures come from npm packages (simple-icons, CC0; Font Awesome's brand glyphs, CC BY) and Debian's opencv-doc, fetched into build/logos by
-``fetch.sh``. Nothing of them is kept in the tree. The same seed makes the same films (with the same OpenCV and x264).
+python composites.py DATA CLIPS OUT --split held --seed 1 --sets 16 [--only 3]
+
+Pictures come from npm packages (simple-icons, CC0; Font Awesome's brand glyphs, CC BY) and Debian's opencv-doc, fetched into DATA by
+``fetch.sh``. Nothing of them is kept in the tree. The same seed makes the same films (with the same OpenCV and x264), each set by
+itself: sets that are there already are left alone, so that a run can be stopped and taken up, and several may run side by side with
+different ``--only``.
 """
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import json
+import os
 import re
 import subprocess
+import zlib
 from pathlib import Path
 
 import cv2
@@ -17,7 +24,8 @@ import numpy as np
 
 SIZES = (32, 48, 60, 80, 120, 160, 240)
 DAMAGES = ("crf18", "crf28", "crf35", "blur", "hidden")
-# Textured references: pictures of opencv-doc, whole or a part (x, y, w, h as shares).
+FLAT, TEXTURED_MARKS = 7, 3  # of a set
+# Pictures of opencv-doc, whole, a part (x, y, w, h as shares), or what differs from the colour of the border.
 TEXTURED = {
     "tune": [
         ("box.png", "cut"),
@@ -28,8 +36,6 @@ TEXTURED = {
         ("aloeL.jpg", (0.3, 0.3, 0.3, 0.3)),
         ("orange.jpg", None),
         ("starry_night.jpg", (0.1, 0.1, 0.5, 0.5)),
-    ],
-    "held": [
         ("butterfly.jpg", (0.1, 0.2, 0.5, 0.5)),
         ("board.jpg", (0.2, 0.2, 0.4, 0.4)),
         ("building.jpg", (0.2, 0.3, 0.4, 0.4)),
@@ -38,6 +44,17 @@ TEXTURED = {
         ("stuff.jpg", (0.1, 0.1, 0.6, 0.6)),
         ("rubberwhale1.png", (0.1, 0.1, 0.6, 0.6)),
         ("messi5.jpg", (0.05, 0.05, 0.5, 0.7)),
+        ("opencv-logo.png", "cut"),
+    ],
+    "held": [
+        ("chicky_512.png", (0.2, 0.1, 0.6, 0.7)),
+        ("WindowsLogo.jpg", None),
+        ("squirrel_cls.jpg", (0.4, 0.2, 0.45, 0.6)),
+        ("aero1.jpg", (0.2, 0.2, 0.6, 0.6)),
+        ("HappyFish.jpg", "cut"),
+        ("right.jpg", (0.38, 0.3, 0.42, 0.55)),
+        ("cards.png", (0.15, 0.25, 0.4, 0.55)),
+        ("ml.png", "cut"),
     ],
 }
 
@@ -72,22 +89,36 @@ def visible(picture: np.ndarray) -> np.ndarray:
     return picture[ys.min() : ys.max() + 1, xs.min() : xs.max() + 1]
 
 
-def flat_marks(data: Path, split: str, count: int, seed: int, work: Path) -> list[Mark]:
-    """``count`` glyphs, half of each package. Tune and held take other brands."""
+def family(stem: str) -> str:
+    """What a brand's marks have in common by name: `github`, `github-alt` and `square-github` are one."""
+    return re.sub(r"^square-|-", "", stem)
+
+
+def related(a: str, b: str) -> bool:
+    return a.startswith(b) or b.startswith(a)
+
+
+def flat_marks(data: Path, split: str, count: int, seed: int) -> list[Mark]:
+    """``count`` glyphs, half of each package, no two of one family. Whether a brand is in tune or held hangs on its name alone."""
+    work = data / "png"
     work.mkdir(parents=True, exist_ok=True)
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng([seed, zlib.crc32(split.encode())])
     marks: list[Mark] = []
+    families: list[str] = []
     for pattern, which in (("simple-icons*/package/icons", "si"), ("*fontawesome*/package/svgs/brands", "fa")):
         folder = sorted(data.glob(pattern))[0]
         files = [file for file in sorted(folder.glob("*.svg")) if re.fullmatch(r"[a-z0-9-]+", file.stem)]
-        order = rng.permutation(len(files))
-        half = len(order) // 2
+        files = [file for file in files if ("tune", "held")[zlib.crc32(family(file.stem)[:4].encode()) % 2] == split]
         taken = 0
-        for index in order[:half] if split == "tune" else order[half:]:
+        for index in rng.permutation(len(files)):
             file = files[int(index)]
+            if any(related(family(file.stem), other) for other in families):
+                continue
             png = work / f"{which}-{file.stem}.png"
             if not png.exists():
-                svg_to_png(file, png)
+                drawn = png.with_suffix(f".{os.getpid()}.png")
+                svg_to_png(file, drawn)
+                drawn.replace(png)
             picture = cv2.imread(str(png), cv2.IMREAD_UNCHANGED)
             if picture is None or picture.ndim != 3 or picture.shape[2] != 4:
                 continue
@@ -95,10 +126,13 @@ def flat_marks(data: Path, split: str, count: int, seed: int, work: Path) -> lis
             if max(picture.shape[:2]) > 4 * min(picture.shape[:2]):
                 continue
             marks.append(Mark(f"{which}-{file.stem}", "flat", picture))
+            families.append(family(file.stem))
             taken += 1
             if taken == count // 2:
                 break
-    return marks
+    # One of each package in turn, so that every set has both.
+    half = len(marks) // 2
+    return [mark for pair in zip(marks[:half], marks[half:], strict=True) for mark in pair]
 
 
 def textured_marks(data: Path, split: str) -> list[Mark]:
@@ -142,6 +176,18 @@ def backgrounds(clips: Path, split: str) -> list[np.ndarray]:
     else:
         chosen = frames_of(clips / "vtest.avi", 5, 0.5, 1) + frames_of(clips / "tree.avi", 12, 0.5, 1) + frames_of(clips / "cup.mp4", 6)
     return [cv2.resize(frame, (768, 576), interpolation=cv2.INTER_CUBIC) for frame in chosen]
+
+
+def ground_of(grounds: list[np.ndarray], rng: np.random.Generator) -> np.ndarray:
+    """One of them, half of them mirrored, most as a part of up to two thirds' side: many more pictures than the films have."""
+    ground = grounds[int(rng.integers(len(grounds)))]
+    h, w = ground.shape[:2]
+    share = float(rng.uniform(0.66, 1.2))
+    if share < 1:
+        x, y = rng.uniform(0, 1 - share, 2)
+        ground = ground[int(y * h) : int((y + share) * h), int(x * w) : int((x + share) * w)]
+        ground = cv2.resize(ground, (w, h), interpolation=cv2.INTER_CUBIC)
+    return np.ascontiguousarray(ground[:, ::-1] if rng.random() < 0.5 else ground)
 
 
 def luma(bgr: np.ndarray) -> float:
@@ -263,55 +309,74 @@ def write_film(frames: list[np.ndarray], path: Path, crf: int) -> None:
 CRF = {"crf18": 18, "crf28": 28, "crf35": 35, "blur": 23, "hidden": 23, "none": 28}
 
 
-def make(data: Path, clips: Path, split: str, out: Path, seed: int, sets: int, per_cell: int, negatives: int) -> None:
-    """``sets`` folders, each with references/ (10 marks: 7 flat, 3 textured), one film a damage, and films without any of its marks.
+def make_set(
+    folder: Path, mine: list[Mark], others: list[Mark], grounds: list[np.ndarray], rng: np.random.Generator, per_cell: int, negatives: int
+) -> None:
+    references = folder / "references"
+    references.mkdir(parents=True, exist_ok=True)
+    for mark in mine:
+        cv2.imwrite(str(references / f"{mark.brand}.png"), mark.picture if (mark.picture[:, :, 3] < 255).any() else mark.picture[:, :, :3])
+    truth: dict[str, list] = {}
+    for damage in DAMAGES:
+        frames, rows = [], []
+        for size in SIZES:
+            for kind in ("flat", "textured"):
+                choice = [mark for mark in mine if mark.kind == kind]
+                for _ in range(per_cell):
+                    mark = choice[int(rng.integers(len(choice)))]
+                    # Half upright to a few degrees, half turned by up to 40; a third seen askew.
+                    angle = float(rng.uniform(-4, 4) if rng.random() < 0.5 else rng.choice([-1, 1]) * rng.uniform(4, 40))
+                    perspective = 0.08 if rng.random() < 0.33 else 0.0
+                    picture, corners, plate = paste(ground_of(grounds, rng), mark, size, angle, perspective, damage, rng)
+                    frames.append(picture)
+                    rows.append(dataclasses.asdict(Truth(mark.brand, kind, size, angle, damage, plate, corners)))
+        write_film(frames, folder / f"{damage}.mp4", CRF[damage])
+        truth[damage] = rows
+    for part in range(0, negatives, 200):
+        frames = []
+        for k in range(part, min(part + 200, negatives)):
+            ground = ground_of(grounds, rng)
+            if k % 3 != 0:
+                mark = others[int(rng.integers(len(others)))]
+                ground = paste(ground, mark, int(rng.choice(SIZES)), float(rng.uniform(-40, 40)), 0.0, "none", rng)[0]
+            frames.append(ground)
+        name = f"none{part // 200}"
+        write_film(frames, folder / f"{name}.mp4", int(rng.choice([18, 28, 35])))
+        truth[name] = [None] * len(frames)
+    (folder / "truth.json").write_text(json.dumps(truth))  # last: a set with it is whole
 
-    A set has ``per_cell`` composites of each damage, size and kind (flat, textured), and ``negatives`` frames without one of
-    its marks: of these one third is plain, two thirds carry a mark of another set. truth.json says where what is.
-    """
-    # crc of the split, so that tune and held differ in all they draw.
-    rng = np.random.default_rng(seed + (0 if split == "tune" else 1_000_003))
-    flat = flat_marks(data, split, 7 * sets, seed, data / "png")
-    textured = textured_marks(data, split)
-    grounds = backgrounds(clips, split)
-    for index in range(sets):
-        folder = out / f"{split}-{index}"
-        references = folder / "references"
-        references.mkdir(parents=True, exist_ok=True)
-        mine = flat[index::sets][:7] + [textured[(3 * index + k) % len(textured)] for k in range(3)]
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("clips", type=Path, help="where vtest.avi, tree.avi and cup.mp4 lie")
+    parser.add_argument(
+        "out", type=Path, help="gets a folder SPLIT-NUMBER a set: references/ of 7 flat and 3 textured marks, films, truth.json"
+    )
+    parser.add_argument("--split", choices=("tune", "held"), default="held")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--sets", type=int, default=16)
+    parser.add_argument("--only", type=int, help="this set of them alone")
+    parser.add_argument("--per-cell", type=int, default=2, help="composites of each damage, size and kind in a set; 2: 140 in all")
+    parser.add_argument(
+        "--negatives", type=int, default=320, help="pictures of a set without one of its marks; two of three carry another brand's"
+    )
+    options = parser.parse_args()
+    cv2.setNumThreads(1)
+    flat = flat_marks(options.data, options.split, (FLAT * options.sets + 1) // 2 * 2, options.seed)
+    textured = textured_marks(options.data, options.split)
+    grounds = backgrounds(options.clips, options.split)
+    for index in range(options.sets) if options.only is None else [options.only]:
+        folder = options.out / f"{options.split}-{index}"
+        if (folder / "truth.json").exists():
+            continue
+        mine = flat[FLAT * index : FLAT * (index + 1)]
+        mine += [textured[(TEXTURED_MARKS * index + k) % len(textured)] for k in range(TEXTURED_MARKS)]
         names = {mark.brand for mark in mine}
         others = [mark for mark in flat + textured if mark.brand not in names]
-        for mark in mine:
-            cv2.imwrite(
-                str(references / f"{mark.brand}.png"), mark.picture if (mark.picture[:, :, 3] < 255).any() else mark.picture[:, :, :3]
-            )
-        truth: dict[str, list] = {}
-        for damage in DAMAGES:
-            frames, rows = [], []
-            for size in SIZES:
-                for kind in ("flat", "textured"):
-                    choice = [mark for mark in mine if mark.kind == kind]
-                    for _ in range(per_cell):
-                        mark = choice[int(rng.integers(len(choice)))]
-                        # Half upright to a few degrees, half turned by up to 40; a third seen askew.
-                        angle = float(rng.uniform(-4, 4) if rng.random() < 0.5 else rng.choice([-1, 1]) * rng.uniform(4, 40))
-                        perspective = 0.08 if rng.random() < 0.33 else 0.0
-                        ground = grounds[int(rng.integers(len(grounds)))]
-                        picture, corners, plate = paste(ground, mark, size, angle, perspective, damage, rng)
-                        frames.append(picture)
-                        rows.append(dataclasses.asdict(Truth(mark.brand, kind, size, angle, damage, plate, corners)))
-            write_film(frames, folder / f"{damage}.mp4", CRF[damage])
-            truth[damage] = rows
-        for part in range(0, negatives, 250):
-            frames = []
-            for k in range(part, min(part + 250, negatives)):
-                ground = grounds[int(rng.integers(len(grounds)))]
-                if k % 3 != 0:
-                    mark = others[int(rng.integers(len(others)))]
-                    size = int(rng.choice(SIZES))
-                    ground = paste(ground, mark, size, float(rng.uniform(-40, 40)), 0.0, "none", rng)[0]
-                frames.append(ground)
-            name = f"none{part // 250}"
-            write_film(frames, folder / f"{name}.mp4", int(rng.choice([18, 28, 35])))
-            truth[name] = [None] * len(frames)
-        (folder / "truth.json").write_text(json.dumps(truth))
+        rng = np.random.default_rng([options.seed, zlib.crc32(options.split.encode()), index])
+        make_set(folder, mine, others, grounds, rng, options.per_cell, options.negatives)
+
+
+if __name__ == "__main__":
+    main()
