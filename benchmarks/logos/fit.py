@@ -1,6 +1,9 @@
 """Runs the tool ``vidloom_logo_candidates`` on sets that composites.py made, labels each find by the truth, fits evidence.cpp's logistics.
 
 python fit.py TOOL SETS...          finds.json beside each set's truth.json, then tables and weights
+
+A set whose finds.json is newer than the tool is not run again, so that several may be made side by side, one process a set, and
+tabled together.
 """
 
 from __future__ import annotations
@@ -29,6 +32,9 @@ def overlap(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def run(tool: str, folder: Path, method: str = "auto") -> None:
+    finds = folder / "finds.json"
+    if finds.exists() and finds.stat().st_mtime > Path(tool).stat().st_mtime:
+        return
     references = sorted((folder / "references").glob("*.png"))
     pictures = []
     for file in references:
@@ -59,33 +65,64 @@ def run(tool: str, folder: Path, method: str = "auto") -> None:
                 row["off"] = float(np.abs(corners - np.array(said["corners"])).max())
             rows.append(row)
         raw.unlink()
-    (folder / "finds.json").write_text(json.dumps(rows))
+    finds.write_text(json.dumps(rows))
 
 
-NAMES = ("support", "direction", "ncc", "blocks", "agreeing", "uniform", "apart", "size", "inliers", "stretch", "contrast")
+def answers(rows: list[dict]) -> list[dict]:
+    """What the adapter answers of the finds of one picture: the most confident of those that overlap, see best_of() in logos.cpp."""
+    kept: list[tuple[dict, np.ndarray]] = []
+    for row in sorted(rows, key=lambda one: -one["confidence"]):
+        if row["confidence"] < 0.5:
+            break
+        corners = np.array(row["corners"]).reshape(4, 2)
+        box = np.clip(np.r_[corners.min(0), corners.max(0)], 0, [768, 576, 768, 576])
+        size = np.maximum(box[2:] - box[:2], 1e-3)
+        for _, other in kept:
+            shared = np.minimum(box[2:], other[2:]) - np.maximum(box[:2], other[:2])
+            if shared.min() > 0 and shared.prod() > 0.5 * min(size.prod(), (other[2:] - other[:2]).prod()):
+                break
+        else:
+            kept.append((row, box))
+    return [row for row, _ in kept]
+
+
+NAMES = ("support", "direction", "ncc", "low", "middle", "high", "size", "inliers", "stretch")
+
+
+def nearness(share: float) -> float:
+    return -float(np.log(1.02 - min(1.0, max(0.0, share))))
 
 
 # What the confidence is made of; see confidence_of() in src/adapters/opencv/logos/evidence.cpp.
-WEIGHED = ("support", "direction", "ncc", "blocks")
+WEIGHED = {
+    "direction": lambda row: row["direction"],
+    "low": lambda row: nearness(row["low"]),
+    "middle": lambda row: nearness(row["middle"]),
+    "high": lambda row: nearness(row["high"]),
+    "small": lambda row: max(0.0, float(np.log2(80 / max(1.0, row["size"])))),
+    "plain": lambda row: row["plain"],
+    "stretch": lambda row: float(np.log(row["stretch"])),
+}
 
 
-def logistic(x: np.ndarray, y: np.ndarray, ridge: float = 0.02) -> np.ndarray:
-    """Weights, the constant last, by Newton's method; rights and wrongs weigh the same in sum."""
-    x = np.hstack([x, np.ones((len(x), 1))])
+def logistic(x: np.ndarray, y: np.ndarray, ridge: float = 1.0) -> np.ndarray:
+    """Weights, the constant last, by Newton's method; rights and wrongs weigh the same in sum. The ridge is per spread of a measure."""
+    middle, spread = x.mean(0), x.std(0) + 1e-9
+    x = np.hstack([(x - middle) / spread, np.ones((len(x), 1))])
     w = np.zeros(x.shape[1])
     weight = np.where(y, 0.5 / y.mean(), 0.5 / (1 - y.mean()))
-    for _ in range(60):
+    for _ in range(20):
         p = 1 / (1 + np.exp(-np.clip(x @ w, -40, 40)))
         penalty = ridge * np.r_[np.ones(len(w) - 1), 0]
         gradient = x.T @ (weight * (p - y)) + penalty * w
         hessian = (x * (weight * p * (1 - p))[:, None]).T @ x + np.diag(penalty + 1e-9)
         w -= np.linalg.solve(hessian, gradient)
-    return w
+    return np.r_[w[:-1] / spread, w[-1] - w[:-1] @ (middle / spread)]
 
 
 def fit_weights(kind: str, right: list, wrong: list) -> None:
     rows = right + wrong
-    x = np.array([[row[name] for name in WEIGHED] for row in rows])
+    x = np.array([[measure(row) for measure in WEIGHED.values()] for row in rows])
     y = np.array([row["right"] for row in rows])
     w = logistic(x, y)
     z = x @ w[:-1] + w[-1]
@@ -96,52 +133,68 @@ def fit_weights(kind: str, right: list, wrong: list) -> None:
         print(f"    from {limit:6.2f}: {np.mean(good > limit):.3f} of the right candidates")
 
 
+def table(truths: dict, best: set) -> None:
+    damages = sorted({said["damage"] for said in truths.values()})
+    print("| longest side | angle | " + " | ".join(damages) + " | all |\n" + "|---" * (len(damages) + 3) + "|")
+    for size in sorted({said["size"] for said in truths.values()}):
+        for upright in (True, False):
+            cells = []
+            for damage in [*damages, None]:
+                cell = [
+                    key
+                    for key, said in truths.items()
+                    if said["size"] == size and damage in (None, said["damage"]) and (abs(said["angle"]) <= 4) == upright
+                ]
+                cells.append(f"{sum(key in best for key in cell)}/{len(cell)}")
+            print(f"| {size} | {'to 4' if upright else 'to 40'} | " + " | ".join(cells) + " |")
+
+
 def main() -> None:
     tool, *folders = sys.argv[1:]
+    truths: dict[str, dict] = {"flat": {}, "textured": {}}
+    found: dict[str, list] = {"flat": [], "textured": []}
+    answered: dict[str, list] = {"flat": [], "textured": []}
+    without: set = set()
     for folder in folders:
         if tool != "-":
             run(tool, Path(folder))
+        truth = json.loads((Path(folder) / "truth.json").read_text())
+        for film, rows in truth.items():
+            for index, said in enumerate(rows):
+                if said:
+                    truths[said["kind"]][folder, film, index] = said
+                else:
+                    without.add((folder, film, index))
+        pictures: dict[tuple, list] = {}
+        for row in json.loads((Path(folder) / "finds.json").read_text()):
+            row["key"] = (folder, row["film"], row["frame"])
+            row["kind"] = "textured" if row["brand"].startswith("tx-") else "flat"
+            found[row["kind"]].append(row)
+            pictures.setdefault(row["key"], []).append(row)
+        for rows in pictures.values():
+            for row in answers(rows):
+                answered[row["kind"]].append(row)
+    alarms = [row for rows in answered.values() for row in rows if not row["right"]]
+    total = sum(map(len, answered.values()))
+    marked, precision = sum(map(len, truths.values())), 1 - len(alarms) / max(1, total)
+    print(f"{marked} marks, {len(without)} pictures without; {total} answers, precision {precision:.4f}")
+    print(f"wrong answers: {len(alarms)}, on pictures without a mark {sum(row['key'] in without for row in alarms)}")
+    for row in sorted(alarms, key=lambda one: -one["confidence"]):
+        print("  {} {} {} {} of {:.0f} pixels, {:.4f}".format(*row["key"], row["brand"], row["size"], row["confidence"]))
     for kind in ("flat", "textured"):
-        truths, found = {}, []
-        for folder in folders:
-            truth = json.loads((Path(folder) / "truth.json").read_text())
-            for film, rows in truth.items():
-                for index, said in enumerate(rows):
-                    if said and said["kind"] == kind:
-                        truths[folder, film, index] = said
-            found += [
-                dict(row, folder=folder)
-                for row in json.loads((Path(folder) / "finds.json").read_text())
-                if row["brand"].startswith("tx-") == (kind == "textured")
-            ]
-        right = [row for row in found if row["right"]]
-        wrong = [row for row in found if not row["right"]]
-        if not found:
-            continue
-        answered = [row for row in found if row["confidence"] >= 0.5]
-        alarms = [row for row in answered if not row["right"]]
-        print(f"{kind}: {len(truths)} marks, {len(answered)} answers, {len(alarms)} of them wrong")
-        print(f"  candidates: {len(right)} right, {len(wrong)} wrong")
-        best = {(row["folder"], row["film"], row["frame"]) for row in answered if row["right"]}
-        damages = sorted({said["damage"] for said in truths.values()})
-        print("| longest side | angle | " + " | ".join(damages) + " | all |\n|---" * 1 + "|---" * (len(damages) + 2) + "|")
-        for size in sorted({said["size"] for said in truths.values()}):
-            for upright in (True, False):
-                cells = []
-                for damage in [*damages, None]:
-                    cell = [
-                        key
-                        for key, said in truths.items()
-                        if said["size"] == size and damage in (None, said["damage"]) and (abs(said["angle"]) <= 4) == upright
-                    ]
-                    cells.append(f"{sum(key in best for key in cell)}/{len(cell)}")
-                print(f"| {size} | {'to 4' if upright else 'to 40'} | " + " | ".join(cells) + " |")
+        marks = truths[kind]
+        right = [row for row in found[kind] if row["right"]]
+        wrong = [row for row in found[kind] if not row["right"]]
+        best = {row["key"] for row in answered[kind] if row["right"]}
+        print(f"{kind}: {len(marks)} marks; candidates: {len(right)} right, {len(wrong)} wrong")
+        table(marks, best)
         for name, chosen in (
-            ("60 pixels and more", [key for key, said in truths.items() if said["size"] >= 60]),
-            ("60 pixels and more, upright", [key for key, said in truths.items() if said["size"] >= 60 and abs(said["angle"]) <= 4]),
-            ("60 pixels and more, not hidden", [key for key, said in truths.items() if said["size"] >= 60 and said["damage"] != "hidden"]),
+            ("60 pixels and more", [key for key, said in marks.items() if said["size"] >= 60]),
+            ("60 pixels and more, upright", [key for key, said in marks.items() if said["size"] >= 60 and abs(said["angle"]) <= 4]),
+            ("60 pixels and more, not hidden", [key for key, said in marks.items() if said["size"] >= 60 and said["damage"] != "hidden"]),
         ):
-            print(f"  recall, {name}: {sum(key in best for key in chosen)} of {len(chosen)}")
+            reached = sum(key in best for key in chosen)
+            print(f"  recall, {name}: {reached} of {len(chosen)}, {reached / max(1, len(chosen)):.3f}")
         if not right or not wrong:
             continue
         for name in NAMES:
@@ -149,7 +202,7 @@ def main() -> None:
             spread = (np.percentile(good, 5), np.median(good), np.median(bad), np.percentile(bad, 99), bad.max())
             print("  {:10} right 5 % {:7.3f}  half {:7.3f}   wrong half {:7.3f}  99 % {:7.3f}  most {:7.3f}".format(name, *spread))
         fit_weights(kind, right, wrong)
-        off = [row["off"] for row in right]
+        off = [row["off"] for row in answered[kind] if row["right"]]
         print(f"  corners off: half {np.median(off):.2f}, 90 % {np.percentile(off, 90):.2f} pixels")
 
 

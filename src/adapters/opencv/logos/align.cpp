@@ -237,7 +237,7 @@ EdgeEvidence edge_evidence(const Scene& scene, const Reference& reference, const
   EdgeEvidence evidence;
   if (view.edges.empty()) return evidence;
   std::vector<double> strengths;
-  double up = 0, seen = 0;
+  double seen = 0;
   std::vector<Observed> all;
   for (const EdgePoint& edge : view.edges) {
     const Ray ray = ray_of(view.map, edge);
@@ -249,14 +249,11 @@ EdgeEvidence edge_evidence(const Scene& scene, const Reference& reference, const
   if (strengths.empty()) return evidence;
   std::nth_element(strengths.begin(), strengths.begin() + static_cast<std::ptrdiff_t>(strengths.size() / 2), strengths.end());
   const double median = strengths[strengths.size() / 2];
-  evidence.contrast = static_cast<float>(2 * median);
   for (const Observed& observed : all) {
     if (!observed.seen || std::abs(observed.offset) > 1.5 || std::abs(observed.strength) < 0.3 * median) continue;
     ++seen;
-    up += observed.strength > 0 ? 1 : 0;
   }
   evidence.support = static_cast<float>(seen / count);
-  if (seen > 0) evidence.polarity = static_cast<float>(reference.look == Look::opaque ? up / seen : std::max(up, seen - up) / seen);
   return evidence;
 }
 

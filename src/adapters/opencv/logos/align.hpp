@@ -14,8 +14,6 @@ namespace logo_search {
 struct EdgeEvidence {
   float support = 0;    ///< share of the mark's edge points with an edge of the picture within 1.5 pixels
   float direction = 0;  ///< how well the picture's gradients there point the mark's way: 1 all, 0 as chance has it
-  float contrast = 0;   ///< median height of these edges, levels of brightness
-  float polarity = 0;   ///< share of them that go the way of the majority (flat), or of the reference
 };
 
 /// A template's guess may be off by a step of size, angle and place: moves the map to the best of the steps around it.
@@ -24,8 +22,9 @@ bool settle(const Scene& scene, const Reference& reference, cv::Matx33d& scene_f
 
 /// The same for marks whose pixels say more than their edges, and for guesses by features: climbs the correlation of the pixels, in similarity
 /// moves first, then affine ones.
-/// \return false where it stays low.
-bool settle_by_pixels(const Scene& scene, const Reference& reference, cv::Matx33d& scene_from_unit);
+/// \param roughly  few steps on a grid so coarse that a guess need not be exact
+/// \return the correlation that it reached, -1 to 1.
+double settle_by_pixels(const Scene& scene, const Reference& reference, bool roughly, cv::Matx33d& scene_from_unit);
 
 /// Of an opaque reference that lies nearly right: all eight degrees of freedom at once, by the enhanced correlation coefficient (Evangelidis
 /// & Psarakis, TPAMI 2008).
@@ -34,6 +33,9 @@ bool refine_by_pixels(const Scene& scene, const Reference& reference, cv::Matx33
 
 /// \return the normalised cross-correlation of every second pixel of the mark's small picture with the scene, -1 to 1.
 double likeness(const Scene& scene, const Reference& reference, const cv::Matx33d& scene_from_unit);
+
+/// The same on so coarse a grid that a guess need not be exact: tells which ones are worth more.
+double rough_likeness(const Scene& scene, const Reference& reference, const cv::Matx33d& scene_from_unit);
 
 /// Searches along the normals of the mark's edges and moves the map there: similarity first, then affine, then perspective.
 /// \return false where it got lost: no edges there, or the mark turned inside out, shrank or grew beyond belief.

@@ -19,9 +19,10 @@ struct Candidate {
 };
 
 /// By templates of edge directions: sizes from 26 pixels up, turned by up to 45 degrees. Best first.
-std::vector<Candidate> search_templates(const Scene& scene, const Reference& reference);
+/// \param thorough  more of them, for who tells good from bad quickly
+std::vector<Candidate> search_templates(const Scene& scene, const Reference& reference, bool thorough);
 
-/// By local features that agree on a place, size and angle (any angle). Most inliers first.
+/// By local features that agree on a place, size and angle (any angle). Most inliers first; then, without inliers, what any two of them say.
 std::vector<Candidate> search_features(const Scene& scene, const Reference& reference, std::size_t most);
 
 /// \return the root of the area of the mark in pixels.

@@ -8,11 +8,14 @@ inline namespace v0 {
 namespace logo_search {
 namespace {
 
-constexpr std::size_t most_by_features = 4;
+constexpr std::size_t most_by_features = 2;  // of each view
+// Guesses of a print that are looked at closely, and the rough likeness they must have.
+constexpr std::size_t most_of_print = 8, most_doubtful = 6, most_tried = 24;
+constexpr double least_rough = 0.2, least_likeness = 0.4, hardly_doubtful = 0.65;
 // Places below these are not worth the pixels' comparison.
 // Sums of likeness and direction, 2 at most.
-constexpr double worth_refining = 0.9, as_good_as_it_gets = 1.85;
-constexpr float least_support = 0.5F, least_direction = 0.35F;
+constexpr double worth_refining = 1.0, as_good_as_it_gets = 1.85;
+constexpr float least_support = 0.35F, least_direction = 0.3F;
 
 cv::Rect2d bounds(const Find& find) {
   double x1 = find.corners[0].x, x2 = x1, y1 = find.corners[0].y, y2 = y1;
@@ -38,7 +41,7 @@ bool place_by_pixels(const Scene& scene, const Reference& reference, bool by_fea
   if (by_features && align(scene, reference, aligned, true)) consider(aligned);
   if (best > as_good_as_it_gets) return true;
   cv::Matx33d settled = guess;
-  if (settle_by_pixels(scene, reference, settled)) {
+  if (settle_by_pixels(scene, reference, false, settled) >= least_likeness) {
     consider(settled);
     if (align(scene, reference, settled, true)) consider(settled);
   }
@@ -53,19 +56,74 @@ bool place_by_pixels(const Scene& scene, const Reference& reference, bool by_fea
   return best > 0;
 }
 
+/// Of many guesses at a print those worth a close look, each moved to where it fits roughly.
+std::vector<Candidate> best_of_print(const Scene& scene, const Reference& reference, const std::vector<Candidate>& candidates) {
+  std::vector<std::pair<double, std::size_t>> ranked;
+  for (std::size_t i = 0; i < candidates.size(); ++i) {
+    const double worth = rough_likeness(scene, reference, candidates[i].scene_from_unit);
+    if (worth >= least_rough) ranked.emplace_back(-worth, i);
+  }
+  std::sort(ranked.begin(), ranked.end());
+  using Ends = std::array<cv::Point2d, 2>;
+  const auto ends_of = [&reference](const cv::Matx33d& map) { return Ends{map_point(map, 0, 0), map_point(map, reference.extent.width, reference.extent.height)}; };
+  const auto known = [](const std::vector<Ends>& taken, const Ends& ends, double near) {
+    return std::any_of(taken.begin(), taken.end(), [&](const Ends& other) {
+      const cv::Point2d a = ends[0] - other[0], b = ends[1] - other[1];
+      return std::hypot(a.x, a.y) < near && std::hypot(b.x, b.y) < near;
+    });
+  };
+  std::vector<Ends> tried;
+  std::vector<std::pair<double, Candidate>> settled;
+  for (const auto& [worth, i] : ranked) {
+    Candidate candidate = candidates[i];
+    const double size = size_of(candidate.scene_from_unit, reference);
+    const Ends ends = ends_of(candidate.scene_from_unit);
+    if (known(tried, ends, 0.06 * size)) continue;
+    tried.push_back(ends);
+    cv::Matx33d map = candidate.scene_from_unit;
+    const double likeness = settle_by_pixels(scene, reference, true, map);
+    // What several features agree on is more exact than a coarse grid.
+    if (candidate.inliers == 0) candidate.scene_from_unit = map;
+    settled.emplace_back(likeness, candidate);
+    if (tried.size() == most_tried) break;
+  }
+  std::stable_sort(settled.begin(), settled.end(), [](const auto& a, const auto& b) { return a.first > b.first; });
+  std::vector<Candidate> best;
+  tried.clear();
+  for (const auto& [likeness, candidate] : settled) {
+    if (likeness < (best.size() < most_doubtful ? least_likeness : hardly_doubtful)) break;
+    const Ends ends = ends_of(candidate.scene_from_unit);
+    if (known(tried, ends, 0.08 * size_of(candidate.scene_from_unit, reference))) continue;
+    tried.push_back(ends);
+    best.push_back(candidate);
+    if (best.size() == most_of_print) break;
+  }
+  return best;
+}
+
 }  // namespace
 
-std::vector<Find> find_one(const Scene& scene, const Reference& reference, std::size_t index) {
+std::vector<Candidate> guesses(const Scene& scene, const Reference& reference) {
+  const bool print = reference.look != Look::flat;
   std::vector<Candidate> candidates;
   if (reference.textured) candidates = search_features(scene, reference, most_by_features);
   if (!reference.templates.empty()) {
-    const std::vector<Candidate> more = search_templates(scene, reference);
+    const std::vector<Candidate> more = search_templates(scene, reference, print);
     candidates.insert(candidates.end(), more.begin(), more.end());
   }
+  return print ? best_of_print(scene, reference, candidates) : candidates;
+}
+
+bool place(const Scene& scene, const Reference& reference, const Candidate& candidate, cv::Matx33d& map) {
+  map = candidate.scene_from_unit;
+  return reference.look == Look::flat ? place_by_edges(scene, reference, map) : place_by_pixels(scene, reference, candidate.inliers > 0, map);
+}
+
+std::vector<Find> find_one(const Scene& scene, const Reference& reference, std::size_t index) {
   std::vector<Find> finds;
-  for (const Candidate& candidate : candidates) {
-    cv::Matx33d map = candidate.scene_from_unit;
-    if (!(reference.look == Look::flat ? place_by_edges(scene, reference, map) : place_by_pixels(scene, reference, candidate.inliers > 0, map))) continue;
+  for (const Candidate& candidate : guesses(scene, reference)) {
+    cv::Matx33d map;
+    if (!place(scene, reference, candidate, map)) continue;
     const EdgeEvidence edges = edge_evidence(scene, reference, map);
     if (edges.support < least_support || edges.direction < least_direction) continue;
     Find find;

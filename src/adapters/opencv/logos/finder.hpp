@@ -15,18 +15,16 @@ namespace vidloom {
 inline namespace v0 {
 namespace logo_search {
 
-/// How well the pixels agree at a place; all but inliers and size are 0 (chance) to 1.
+/// How well the pixels agree at a place; all but stretch, size and inliers are 0 (chance) to 1.
 struct Evidence {
   EdgeEvidence edges{};
-  float ncc = 0;       ///< normalised cross-correlation over the whole mark; of flat marks without its sign
-  float blocks = 0;    ///< mean of the same in windows of 8 x 8 pixels of the patch, negative ones counted as 0
-  float agreeing = 0;  ///< share of these windows with 0.6 and more
-  float uniform = 0;   ///< flat: share of the inside that has the mark's one brightness
-  float apart = 0;     ///< flat: share of the ring around it that has another
-  float stretch = 1;   ///< how unequally it is scaled along two axes, 1: equally
-  float size = 0;      ///< root of the area in pixels
-  int inliers = 0;     ///< of features
+  float ncc = 0;  ///< normalised cross-correlation over the whole mark; of flat marks without its sign
+  std::array<float, 3> windows{};  ///< the same in windows of 8 x 8 pixels of the patch: what 30, 50 and 70 % of them, by weight, do not exceed
+  float stretch = 1;  ///< how unequally it is scaled along two axes, 1: equally
+  float size = 0;     ///< root of the area in pixels
+  int inliers = 0;    ///< of features
 };
+constexpr std::array<double, 3> window_shares{0.3, 0.5, 0.7};
 
 struct Find {
   std::size_t reference = 0;
@@ -38,6 +36,11 @@ struct Find {
 Evidence weigh(const Scene& scene, const Reference& reference, const cv::Matx33d& scene_from_unit);
 /// The evidence as a probability: a logistic fitted to composites (docs/reference/logos.md).
 double confidence_of(const Reference& reference, const Evidence& evidence) noexcept;
+
+/// Where it is worth to look closely, the likeliest first.
+std::vector<Candidate> guesses(const Scene& scene, const Reference& reference);
+/// From a guess to where the mark's edges or pixels agree best. \return false where they do not
+bool place(const Scene& scene, const Reference& reference, const Candidate& candidate, cv::Matx33d& scene_from_unit);
 
 /// All places of one reference that are worth a judgement, best first, without overlaps.
 std::vector<Find> find_one(const Scene& scene, const Reference& reference, std::size_t index);

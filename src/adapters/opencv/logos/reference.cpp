@@ -18,6 +18,7 @@ namespace {
 constexpr double working_size = 320;
 constexpr int pad_share = 6;  // views are padded by a sixth of the size, so that a silhouette's border is an edge
 constexpr std::size_t least_corners = 60;  // of a flat mark that can be told from what is met by chance
+constexpr std::size_t least_textured = 150;  // corners of a print
 constexpr int angle_steps = 4;  // to each side
 constexpr double angle_step = 10 * CV_PI / 180;
 
@@ -69,7 +70,8 @@ double spread_within(const cv::Mat& bgr, const cv::Mat& mask) {
   return std::max({deviation[0], deviation[1], deviation[2]});
 }
 
-Picture prepare(const cv::Mat& bgr, const cv::Mat& alpha, Look& look) {
+/// \param silhouette  what is cut out is a silhouette, whatever its colours
+Picture prepare(const cv::Mat& bgr, const cv::Mat& alpha, bool silhouette, Look& look) {
   cv::Mat mask = alpha;
   if (!mask.empty() && cv::countNonZero(mask < 250) < static_cast<int>(mask.total() / 200)) mask.release();
   if (mask.empty()) mask = mask_by_border(bgr);
@@ -77,7 +79,7 @@ Picture prepare(const cv::Mat& bgr, const cv::Mat& alpha, Look& look) {
   if (!mask.empty()) {
     const cv::Rect part = cv::boundingRect(mask >= 64);
     if (part.area() > 0) visible = part;
-    look = spread_within(bgr(visible), mask(visible)) < 12 ? Look::flat : Look::cutout;
+    look = silhouette || spread_within(bgr(visible), mask(visible)) < 12 ? Look::flat : Look::cutout;
   }
   Picture picture;
   const double factor = working_size / std::sqrt(static_cast<double>(visible.area()));
@@ -231,66 +233,133 @@ void add_edges(const Picture& picture, Reference& reference) {
   }
 }
 
-void add_patch(const Picture& picture, Reference& reference) {
+/// Straight edges are on everything; corners and bends are a mark's own.
+double distinctiveness(const cv::Mat& values) {
+  double xx = 0, yy = 0, xy = 0;
+  for (int y = 0; y + 1 < values.rows; ++y) {
+    const auto *row = values.ptr<float>(y), *below = values.ptr<float>(y + 1);
+    for (int x = 0; x + 1 < values.cols; ++x) {
+      const auto right = static_cast<double>(row[x + 1] + below[x + 1] - row[x] - below[x]), down = static_cast<double>(below[x] + below[x + 1] - row[x] - row[x + 1]);
+      xx += right * right, yy += down * down, xy += right * down;
+    }
+  }
+  if (xx + yy <= 0) return 0.1;
+  const double coherence = std::hypot(xx - yy, 2 * xy) / (xx + yy);  // 1: one direction
+  return 0.1 + 0.9 * (1 - coherence * coherence);
+}
+
+/// Those that are mostly known and not of one brightness.
+std::vector<Window> windows_of(const Patch& patch) {
+  constexpr int side = 8, hop = 4;
+  constexpr double least_deviation = 12;
+  std::vector<Window> windows;
+  for (int y = 0; y + side <= patch.values.rows; y += hop) {
+    for (int x = 0; x + side <= patch.values.cols; x += hop) {
+      const cv::Rect at(x, y, side, side);
+      if (cv::countNonZero(patch.weights(at)) < side * side / 2) continue;
+      cv::Scalar mean, deviation;
+      cv::meanStdDev(patch.values(at), mean, deviation, patch.weights(at));
+      if (deviation[0] >= least_deviation) windows.push_back({at, distinctiveness(patch.values(at))});
+    }
+  }
+  return windows;
+}
+
+Patch patch_of(const Picture& picture, const Reference& reference, float size) {
   std::vector<cv::Mat> views;
-  const cv::Point2f middle = render(picture, patch_size, 0, views);
-  Patch& patch = reference.patch;
-  patch.step = 1 / patch_size;
+  const cv::Point2f middle = render(picture, size, 0, views);
+  Patch patch;
+  patch.step = 1 / size;
   patch.origin = cv::Point2f(reference.extent.width / 2, reference.extent.height / 2) - middle * patch.step;
   views[0].convertTo(patch.values, CV_32F);
   const int width = views[0].cols, height = views[0].rows;
   const float margin = 0.5F;
-  const cv::Rect within(cv::Point(cvFloor(middle.x - reference.extent.width * patch_size / 2 + margin), cvFloor(middle.y - reference.extent.height * patch_size / 2 + margin)),
-                        cv::Point(cvCeil(middle.x + reference.extent.width * patch_size / 2 - margin) + 1, cvCeil(middle.y + reference.extent.height * patch_size / 2 - margin) + 1));
+  const cv::Rect within(cv::Point(cvFloor(middle.x - reference.extent.width * size / 2 + margin), cvFloor(middle.y - reference.extent.height * size / 2 + margin)),
+                        cv::Point(cvCeil(middle.x + reference.extent.width * size / 2 - margin) + 1, cvCeil(middle.y + reference.extent.height * size / 2 - margin) + 1));
   patch.weights = cv::Mat::zeros(height, width, CV_8UC1);
-  patch.inside = cv::Mat::zeros(height, width, CV_8UC1);
   if (reference.look == Look::opaque) {
     patch.weights(within & cv::Rect({}, patch.weights.size())).setTo(255);
-    patch.inside = patch.weights.clone();
-    return;
+    return patch;
   }
   Picture of_mask = picture;
   of_mask.views.clear();
   cv::Mat padded;
   cv::copyMakeBorder(picture.mask, padded, picture.pad, picture.pad, picture.pad, picture.pad, cv::BORDER_CONSTANT, cv::Scalar::all(0));
   of_mask.views.push_back(padded);
-  render(of_mask, patch_size, 0, views);
-  patch.inside = views[0] >= 230;
+  render(of_mask, size, 0, views);
   if (reference.look == Look::flat) {
     cv::dilate(views[0] >= 100, patch.weights, cv::getStructuringElement(cv::MORPH_ELLIPSE, {7, 7}));
   } else {
     patch.weights = views[0] >= 200;  // what is around it is unknown
   }
+  return patch;
 }
 
-void add_corners(const Picture& picture, Reference& reference) {
-  cv::Mat source = picture.views[0], mask;
+/// \param angle  of the direction it is squeezed along, radians. \param squeeze  by how much; 1: not at all
+Corners corners_of(const Picture& picture, Look look, double angle, double squeeze) {
+  Corners corners;
+  const cv::Mat& source = picture.views[0];
+  const cv::Mat own = look == Look::opaque ? cv::Mat(picture.size, CV_8UC1, cv::Scalar::all(255)) : picture.mask;
+  cv::Mat padded, turned = source, turned_mask;
+  cv::copyMakeBorder(own, padded, picture.pad, picture.pad, picture.pad, picture.pad, cv::BORDER_CONSTANT, cv::Scalar::all(0));
+  turned_mask = padded;
+  cv::Matx33d turn = cv::Matx33d::eye();
+  if (squeeze < 1) {
+    const double c = std::cos(angle), s = std::sin(angle);
+    const int width = static_cast<int>(std::ceil(std::abs(c) * source.cols + std::abs(s) * source.rows));
+    const int height = static_cast<int>(std::ceil(std::abs(s) * source.cols + std::abs(c) * source.rows));
+    turn = {c, -s, (width - 1 - c * (source.cols - 1) + s * (source.rows - 1)) / 2, s, c, (height - 1 - s * (source.cols - 1) - c * (source.rows - 1)) / 2, 0, 0, 1};
+    cv::warpAffine(source, turned, turn.get_minor<2, 3>(0, 0), {width, height}, cv::INTER_LINEAR, cv::BORDER_REPLICATE);
+    cv::warpAffine(padded, turned_mask, turn.get_minor<2, 3>(0, 0), {width, height}, cv::INTER_LINEAR, cv::BORDER_CONSTANT);
+  }
+  const double shift = static_cast<double>(picture.pad) - 0.5;  // unit space counts pixel edges
+  corners.view_from_unit = cv::Matx33d(1 / working_size, 0, 0, 0, squeeze / working_size, 0, 0, 0, 1) * turn * cv::Matx33d(working_size, 0, shift, 0, working_size, shift, 0, 0, 1);
   for (const double size : {240.0, 60.0}) {
-    const double factor = size / working_size;
-    cv::Mat small, padded;
-    cv::resize(source, small, {}, factor, factor, cv::INTER_AREA);
-    const cv::Mat own = reference.look == Look::opaque ? cv::Mat(picture.size, CV_8UC1, cv::Scalar::all(255)) : picture.mask;
-    cv::copyMakeBorder(own, padded, picture.pad, picture.pad, picture.pad, picture.pad, cv::BORDER_CONSTANT, cv::Scalar::all(0));
-    cv::resize(padded, mask, small.size(), 0, 0, cv::INTER_AREA);
+    const bool large = size > 100;
+    cv::Mat small, mask;
+    const cv::Size seen(cvRound(turned.cols * size / working_size), cvRound(turned.rows * squeeze * size / working_size));
+    cv::resize(turned, small, seen, 0, 0, cv::INTER_AREA);
+    cv::resize(turned_mask, mask, seen, 0, 0, cv::INTER_AREA);
     mask = mask >= 128;
-    const auto orb = cv::ORB::create(size > 100 ? 500 : 120, 1.2F, size > 100 ? 7 : 3, 5, 0, 2, cv::ORB::HARRIS_SCORE, 31, 12);
+    const int most = (large ? 500 : 120) / (squeeze < 1 ? 2 : 1);
+    const auto orb = cv::ORB::create(most, 1.2F, large ? 7 : 3, 5, 0, 2, cv::ORB::HARRIS_SCORE, 31, 12);
     std::vector<cv::KeyPoint> points;
     cv::Mat rows;
     orb->detectAndCompute(small, mask, points, rows);
+    const auto scale_x = static_cast<float>(static_cast<double>(turned.cols) / seen.width), scale_y = static_cast<float>(turned.rows * squeeze / seen.height);
     for (const cv::KeyPoint& point : points) {
-      const cv::Point2f at = point.pt * static_cast<float>(1 / factor) - cv::Point2f(static_cast<float>(picture.pad), static_cast<float>(picture.pad));
-      reference.corners.push_back(at * static_cast<float>(1 / working_size));
-      reference.corner_sizes.push_back(point.size / static_cast<float>(size));
-      reference.corner_angles.push_back(point.angle);
+      const cv::Point2f at((point.pt.x + 0.5F) * scale_x - 0.5F, (point.pt.y + 0.5F) * scale_y - 0.5F * static_cast<float>(squeeze));
+      corners.at.push_back(at * static_cast<float>(1 / working_size));
+      corners.sizes.push_back(point.size / static_cast<float>(size));
+      corners.angles.push_back(point.angle);
     }
-    if (size > 100) {
-      std::vector<cv::Point2f> spread;
-      for (const cv::KeyPoint& point : points) spread.push_back(point.pt);
-      const double covered = spread.size() < 3 ? 0 : cv::contourArea([&] { std::vector<cv::Point2f> hull; cv::convexHull(spread, hull); return hull; }());
-      reference.textured = points.size() >= 150 && covered > 0.25 * size * size && reference.look != Look::flat;
-    }
-    if (!rows.empty()) reference.descriptors.push_back(rows);
+    if (large) corners.fine = points.size();
+    if (!rows.empty()) corners.descriptors.push_back(rows);
   }
+  return corners;
+}
+
+/// Areas of one colour each, apart from each other, are known by their outlines, not by what is within them.
+bool has_inner_edges(const Picture& picture) {
+  constexpr std::size_t least_windows = 16;
+  Reference trial;
+  trial.look = Look::cutout;
+  trial.extent = {static_cast<float>(picture.size.width / working_size), static_cast<float>(picture.size.height / working_size)};
+  return windows_of(patch_of(picture, trial, patch_size)).size() >= least_windows;
+}
+
+void add_corners(const Picture& picture, Reference& reference) {
+  reference.corners.push_back(corners_of(picture, reference.look, 0, 1));
+  const Corners& upright = reference.corners.front();
+  if (reference.look == Look::flat || upright.fine < least_textured) return;
+  std::vector<cv::Point2f> fine(upright.at.begin(), upright.at.begin() + static_cast<std::ptrdiff_t>(upright.fine)), hull;
+  cv::convexHull(fine, hull);
+  reference.textured = cv::contourArea(hull) > 0.25;
+}
+
+/// As seen from the side, from four sides: features of a picture so squeezed are others than those of the picture.
+void add_askew_corners(const Picture& picture, Reference& reference) {
+  for (int quarter = 0; quarter < 4; ++quarter) reference.corners.push_back(corners_of(picture, reference.look, quarter * CV_PI / 4, 0.5));
 }
 
 /// Judges how much of the mark is its own: rectangles, discs and rings are everywhere.
@@ -303,7 +372,7 @@ void judge(const Picture& picture, Reference& reference) {
   if (reference.look == Look::opaque) {
     // Smooth pictures resemble many things.
     reference.plain = !reference.textured;
-    if (reference.plain) reference.weakness = "it has few details (" + std::to_string(reference.corners.size()) + " corners)";
+    if (reference.plain) reference.weakness = "it has few details (" + std::to_string(reference.corners.front().at.size()) + " corners)";
     return;
   }
   std::vector<std::vector<cv::Point>> contours;
@@ -324,9 +393,9 @@ void judge(const Picture& picture, Reference& reference) {
   const bool one_colour = reference.look == Look::flat;
   reference.plain = one_colour && own < 0.8 * working_size && parts < 4;
   if (reference.plain) reference.weakness = "its outline is as simple as a disc's or a rectangle's";
-  if (reference.look == Look::flat && !reference.plain && reference.corners.size() < least_corners) {
+  if (reference.look == Look::flat && !reference.plain && reference.corners.front().at.size() < least_corners) {
     reference.plain = true;
-    reference.weakness = "its outline has few corners (" + std::to_string(reference.corners.size()) + ")";
+    reference.weakness = "its outline has few corners (" + std::to_string(reference.corners.front().at.size()) + ")";
   }
 }
 
@@ -334,19 +403,23 @@ void judge(const Picture& picture, Reference& reference) {
 
 Reference make_reference(const cv::Mat& bgr, const cv::Mat& alpha, Method method) {
   Reference reference;
-  const Picture picture = prepare(bgr, alpha, reference.look);
+  Picture picture = prepare(bgr, alpha, false, reference.look);
+  if (reference.look == Look::cutout && !has_inner_edges(picture)) picture = prepare(bgr, alpha, true, reference.look);
   reference.extent = {static_cast<float>(picture.size.width / working_size), static_cast<float>(picture.size.height / working_size)};
   add_edges(picture, reference);
-  add_patch(picture, reference);
+  reference.patch = patch_of(picture, reference, patch_size);
+  reference.patch.windows = windows_of(reference.patch);
+  reference.coarse = patch_of(picture, reference, coarse_patch_size);
   add_templates(picture, reference);
   add_corners(picture, reference);
   judge(picture, reference);
   if (method == Method::features) {
     reference.templates.clear();
-    if (!reference.textured && reference.corners.size() >= 12 ) reference.textured = true;
+    if (!reference.textured && reference.corners.front().at.size() >= 12 ) reference.textured = true;
     if (!reference.textured) reference.hopeless = true, reference.weakness = "it has too few corners for method features";
   }
   if (method == Method::shape) reference.textured = false;
+  if (reference.textured) add_askew_corners(picture, reference);
   return reference;
 }
 

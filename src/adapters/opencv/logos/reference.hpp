@@ -42,13 +42,28 @@ struct Template {
   std::vector<TemplatePoint> points{};
 };
 
+/// A part of a Patch that has an edge, and how much it says.
+struct Window {
+  cv::Rect at;    ///< 8 x 8
+  double weight;  ///< 0.1: a straight edge, which is on everything; 1: edges of all directions
+};
+
 /// The mark resampled to a small grid, for comparison pixel by pixel.
 struct Patch {
   cv::Mat values{};   ///< CV_32F
   cv::Mat weights{};  ///< CV_8U: 255 where `values` says what is there
-  cv::Mat inside{};   ///< CV_8U: 255 well within a silhouette
   cv::Point2f origin{};  ///< of the grid's first pixel, in unit space
   float step = 0;        ///< of the grid, in unit space
+  std::vector<Window> windows{};
+};
+
+/// Local features of the mark as one view shows it: squeezed along one direction, as what is seen askew, or (the first) as it is.
+struct Corners {
+  cv::Matx33d view_from_unit = cv::Matx33d::eye();
+  std::vector<cv::Point2f> at{};            ///< in the view, of which 1 is as long as in unit space
+  std::vector<float> sizes{}, angles{};     ///< in the view; degrees
+  cv::Mat descriptors{};                    ///< a row each
+  std::size_t fine = 0;                     ///< so many, the first, are those of a large picture of the mark
 };
 
 struct Reference {
@@ -62,10 +77,8 @@ struct Reference {
   bool textured = false;   ///< enough corners for local features
   std::vector<Template> templates{};
   std::array<std::vector<EdgePoint>, 3> edges{};  ///< as seen at `edge_sizes`
-  Patch patch{};
-  std::vector<cv::Point2f> corners{};  ///< of local features, in unit space
-  std::vector<float> corner_sizes{}, corner_angles{};  ///< unit space; degrees
-  cv::Mat descriptors{};               ///< a row each
+  Patch patch{}, coarse{};
+  std::vector<Corners> corners{};  ///< at least one; more where it is textured
 };
 
 /// Sizes (root of the area, pixels) at which edges are taken.
@@ -75,7 +88,7 @@ constexpr std::array<float, 3> edge_sizes{40, 80, 160};
 constexpr float smallest_template = 26, template_ratio = 1.149F;
 constexpr int template_scales = 8, template_scales_first_level = 5;
 constexpr int template_points = 63;  ///< 4 points each at most: their sum fits a byte
-constexpr float patch_size = 44;     ///< root of the area of a Patch's mark, in its pixels
+constexpr float patch_size = 44, coarse_patch_size = 20;  ///< root of the area of a Patch's mark, in its pixels
 
 /// Which ways are taken to find a mark.
 enum class Method : std::uint8_t { automatic, features, shape };

@@ -12,11 +12,11 @@ inline namespace v0 {
 namespace logo_search {
 namespace {
 
-// Share of the best possible agreement below which nothing is looked at.
-constexpr double least_agreement = 0.7;
+// Share of the best possible agreement below which nothing is looked at. A print's edges are less sure than a silhouette's.
+constexpr double least_agreement = 0.7, least_agreement_thorough = 0.6;
 const float largest_on_first_level = smallest_template * std::pow(template_ratio, static_cast<float>(template_scales_first_level) - 0.5F);
 // Small marks are met by chance everywhere: without a share of their own the large ones would never have their turn.
-constexpr std::size_t most_of_first_level = 10, most_of_level = 7;
+constexpr std::size_t most_of_first_level = 8, most_of_level = 6, times_when_thorough = 6;
 constexpr int lanes = 64;
 
 struct Hit {
@@ -27,7 +27,7 @@ struct Hit {
 };
 
 /// Compares one template with all places of one level; `best` holds the best hit of each cell of 2 x 2 places.
-void compare(const ResponseMaps& maps, const Template& mark, std::size_t which, std::vector<std::pair<std::uint8_t, std::uint16_t>>& best,
+void compare(const ResponseMaps& maps, const Template& mark, double least, std::size_t which, std::vector<std::pair<std::uint8_t, std::uint16_t>>& best,
              int cell_columns) {
   constexpr int step = ResponseMaps::step;
   int left = 0, right = 0, top = 0, bottom = 0;
@@ -44,7 +44,7 @@ void compare(const ResponseMaps& maps, const Template& mark, std::size_t which, 
   for (std::size_t i = 0; i < count; ++i) {
     runs[i] = maps.run(mark.points[i].bin, first_column * step + mark.points[i].x, first_row * step + mark.points[i].y);
   }
-  const int full = static_cast<int>(4 * count), wanted = static_cast<int>(std::ceil(full * least_agreement));
+  const int full = static_cast<int>(4 * count), wanted = static_cast<int>(std::ceil(full * least));
   const int total = (last_row - first_row) * maps.columns() + (last_column - first_column) + 1;
   alignas(16) std::array<std::uint8_t, lanes> sums{};
   for (int begin = 0; begin < total; begin += lanes) {
@@ -92,7 +92,9 @@ double size_of(const cv::Matx33d& map, const Reference& reference) noexcept {
   return std::sqrt(std::abs(twice) / 2);
 }
 
-std::vector<Candidate> search_templates(const Scene& scene, const Reference& reference) {
+std::vector<Candidate> search_templates(const Scene& scene, const Reference& reference, bool thorough) {
+  const double least = thorough ? least_agreement_thorough : least_agreement;
+  const std::size_t times = thorough ? times_when_thorough : 1;
   std::vector<Hit> hits;
   for (std::size_t level = 0; level < scene.maps.size(); ++level) {
     const ResponseMaps& maps = scene.maps[level];
@@ -101,7 +103,7 @@ std::vector<Candidate> search_templates(const Scene& scene, const Reference& ref
     for (std::size_t which = 0; which < reference.templates.size(); ++which) {
       const Template& mark = reference.templates[which];
       if (level == 0 && mark.size > largest_on_first_level) continue;
-      compare(maps, mark, which, best, cell_columns);
+      compare(maps, mark, least, which, best, cell_columns);
     }
     for (std::size_t cell = 0; cell < best.size(); ++cell) {
       if (best[cell].first == 0) continue;
@@ -118,7 +120,7 @@ std::vector<Candidate> search_templates(const Scene& scene, const Reference& ref
   std::vector<std::size_t> of_level(scene.maps.size());
   std::vector<Candidate> candidates;
   for (const Hit& hit : hits) {
-    if (of_level[hit.level] == (hit.level == 0 ? most_of_first_level : most_of_level)) continue;
+    if (of_level[hit.level] == times * (hit.level == 0 ? most_of_first_level : most_of_level)) continue;
     const Template& mark = reference.templates[hit.which];
     const double factor = static_cast<double>(1 << hit.level);
     // Pixel centres: the middle of pixel x of a level is at (x + 0.5) * factor - 0.5 of the first.
