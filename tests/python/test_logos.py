@@ -70,6 +70,22 @@ def test_a_mark_is_found_where_it_is(brands, shelf):
         assert 0.5 < outcome.raw_score[0] <= 1 and 0.5 < outcome.confidence[0] <= 1
 
 
+def test_a_mark_of_three_colours_on_nothing_is_found_by_its_outlines(vtest, tmp_path):
+    arc = "a22 22 0 1 1 -19 33l10 -6a10 10 0 1 0 9 -15z"
+    parts = [("#a00000", 50, 2), ("#006000", 24, 52), ("#0000c0", 76, 52)]
+    paths = "".join(f'<path fill="{colour}" d="M{x} {y}{arc}"/>' for colour, x, y in parts)
+    rings = tmp_path / "rings.svg"
+    rings.write_text(f'<svg xmlns="http://www.w3.org/2000/svg" width="24" height="24" viewBox="0 0 100 100">{paths}</svg>')
+    graph = "[0]drawbox=230:330:140:140:white:fill[plate];[plate][1]overlay=250:350"
+    drawn = ("-f", "svg_pipe", "-width", "100", "-height", "100", "-i", rings)
+    run_ffmpeg("-i", vtest, *drawn, "-filter_complex", graph, "-t", "1", "-crf", "23", tmp_path / "plate.mp4")
+    frames = list(vl.analyze(str(tmp_path / "plate.mp4"), vl.logos(rings), every=0.5))
+    assert len(frames) == 2
+    for frame in frames:
+        assert frame["logos"].class_name == ["rings"]
+        np.testing.assert_allclose(frame["logos"].xyxy[0], [255, 352, 348, 446], atol=2.5)
+
+
 def test_the_command_writes_kind_and_polygon(brands, shelf, tmp_path):
     result = vidloom("analyze", shelf, "--detect", "logos", "--references", brands, "--every", "1", "--jsonl", tmp_path / "out.jsonl")
     assert result.returncode == 0, result.stderr
