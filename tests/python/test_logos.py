@@ -124,7 +124,7 @@ def test_the_printed_box_is_outlined_as_it_turns_and_no_cup_is_a_box(tmp_path):
     corners = [(370, 15), (597, 68), (567, 180), (297, 100)]  # the lid in the first picture, by eye
     vl.Frame.from_array(upright(first, corners, (330, 200))).save(tmp_path / "lid.png")
     found = [frame["logos"] for frame in vl.analyze(box, vl.logos(tmp_path / "lid.png"), every=1)]
-    assert sum(len(outcome) for outcome in found) >= 0.7 * len(found)  # measured: 12 of 16
+    assert sum(len(outcome) for outcome in found) >= 0.9 * len(found)  # measured: 16 of 16
     assert all(len(outcome) <= 1 for outcome in found)
     np.testing.assert_allclose(np.reshape(found[0].polygon[0], (4, 2)), corners, atol=3)
     cup = list(vl.analyze(str(clip_folder() / "cup.mp4"), vl.logos(tmp_path / "lid.png"), every=0.5))
