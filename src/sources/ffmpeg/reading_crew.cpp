@@ -31,24 +31,13 @@ constexpr std::chrono::nanoseconds afterwards = 2s;
 /// A file system that does not answer holds the threads of the crew. Callers then read by themselves, so much later.
 constexpr auto patience = 5s;
 
-/// Thread-safe. Never destroyed: its threads stay.
+/// One for a process. Thread-safe. Never destroyed: its threads stay.
 class Crew {
  public:
-  /// This process's; a fork leaves the parent's behind.
-  static Crew& process() {
-    static std::atomic<Crew*> current{nullptr};
-    Crew* crew = current.load(std::memory_order_acquire);
-    while (!crew || crew->generation_ != process_generation()) {
-      auto fresh = std::make_unique<Crew>();
-      if (current.compare_exchange_strong(crew, fresh.get(), std::memory_order_acq_rel)) crew = fresh.release();
-    }
-    return *crew;
-  }
-
   /// An open source: they are counted.
   class Seat {
    public:
-    Seat() : crew_(process()) { ++crew_.seats_; }
+    Seat() : crew_(of_this_process<Crew>()) { ++crew_.seats_; }
     ~Seat() { --crew_.seats_; }
     Seat(const Seat&) = delete;
     Seat& operator=(const Seat&) = delete;

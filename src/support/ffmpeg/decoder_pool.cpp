@@ -20,20 +20,7 @@ std::size_t most_idle() {
 
 }  // namespace
 
-DecoderPool& DecoderPool::process() {
-  struct Made {
-    unsigned generation = process_generation();
-    DecoderPool pool;
-  };
-  static std::atomic<Made*> current{nullptr};
-  Made* made = current.load(std::memory_order_acquire);
-  // The pool of a parent process is left alone for good: its lock may be held by a thread that is not here.
-  while (!made || made->generation != process_generation()) {
-    auto fresh = std::make_unique<Made>();
-    if (current.compare_exchange_strong(made, fresh.get(), std::memory_order_acq_rel)) made = fresh.release();
-  }
-  return made->pool;
-}
+DecoderPool& DecoderPool::process() { return of_this_process<DecoderPool>(); }
 
 std::string DecoderPool::key_of(const AVCodecParameters& parameters, const Decoder::Options& options, std::string_view in_band) {
   std::string key;
