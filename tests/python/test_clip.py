@@ -117,20 +117,22 @@ def test_the_precision_found_the_fastest_is_remembered(model, tmp_path, monkeypa
 
 
 def test_the_device_is_the_analysers_or_its_own(model):
-    torch = pytest.importorskip("torch")
-    if torch.cuda.is_available():
-        pytest.skip("this machine has a CUDA device: its rows are in docs/performance.md")
     with analyzer_of(model, device="cpu") as analyzer:
-        assert analyzer.analyze_frame(FRAMES[4])["clip"].answered
-    for device in ("cuda", "cuda:3"):
-        words = f"clip.device is '{device}', but this PyTorch sees no CUDA device; use device auto or cpu"
-        with analyzer_of(model, device=device) as analyzer, pytest.raises(vl.NotBuiltError, match=words):
-            analyzer.warm_up()
-    spec = vl.clip(model.folder, labels=["cat"])
-    with vl.Analyzer({"clip": spec}, device="cuda") as analyzer, pytest.raises(vl.NotBuiltError, match="clip.device is 'cuda'"):
-        analyzer.warm_up()
-    with vl.Analyzer({"clip": vl.clip(model.folder, labels=["cat"], device="cpu")}, device="cuda") as analyzer:
-        analyzer.warm_up()
+        alone = analyzer.analyze_frame(FRAMES[4])["clip"].embedding
+    with vl.Analyzer({"clip": spec(model, device="cpu")}, device="cuda") as analyzer:
+        assert analyzer.analyze_frame(FRAMES[4])["clip"].embedding.tobytes() == alone.tobytes()
+    there = torch.cuda.device_count()
+    for device in ("cuda", f"cuda:{there + 3}"):
+        analyzers = analyzer_of(model, device=device, precision="auto"), vl.Analyzer({"clip": spec(model, precision="auto")}, device=device)
+        for analyzer in analyzers:
+            with analyzer:
+                if device == "cuda" and there:
+                    assert analyzer.analyze_frame(FRAMES[4])["clip"].embedding @ alone >= 0.999
+                    assert analyzer.health()["clip"]["precision"] == "fp16"
+                    continue
+                sees = "no CUDA device" if there == 0 else f"{there} CUDA devices"
+                with pytest.raises(vl.NotBuiltError, match=f"clip.device is '{device}', but this PyTorch sees {sees}"):
+                    analyzer.warm_up()
     with pytest.raises(vl.ConfigError, match='device is "gpu"; use auto, cpu, cuda or cuda:N'):
         vl.Analyzer({"clip": vl.clip(model.folder, labels=["cat"], device="gpu")})
 
