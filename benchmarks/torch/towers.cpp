@@ -43,20 +43,26 @@ std::vector<T> numbers_in(const std::string& path) {
   return numbers;
 }
 
+std::shared_ptr<const ImageTower> tower_of(const Loaded& model, const std::string& route) {
+  const std::string numbers = route.substr(route.find('_') + 1);
+  if (route.starts_with("packed")) {
+    const NarrowKernels* const narrow = numbers == "bf16" ? bf16_kernels() : numbers == "int8" ? int8_kernels() : nullptr;
+    if (route != "packed" && !narrow) throw std::runtime_error("this processor has no instructions for " + route);
+    return make_packed_image_tower(model.files, *model.weights, {&tower_kernels(), narrow});
+  }
+  const bool on_gpu = route != numbers;
+  return make_aten_image_tower(model.files, *model.weights, on_gpu ? static_cast<Device>(0) : Device::cpu,
+                               numbers == "bf16" ? Precision::bf16 : numbers == "int8" ? Precision::int8 : numbers == "fp16" ? Precision::fp16 : Precision::fp32,
+                               route.starts_with("graph"));
+}
+
 /// The first `batch` pictures of a file of float pixels; `route`: packed, packed_bf16, packed_int8 by our kernels, fp32,
-/// bf16, int8 by ATen's operators.
+/// bf16, int8 by ATen's operators; graph_fp16, graph_bf16, cuda_fp32, cuda_fp16, cuda_bf16 on the first GPU, as CUDA graphs or by ATen's operators.
 void image(const Request& request, Reply& reply) {
   Loaded& model = loaded(request.text("model"));
   const std::string route = request.text("route");
   auto& session = model.sessions[route];
-  if (!session) {
-    const NarrowKernels* const narrow = route == "packed_bf16" ? bf16_kernels() : route == "packed_int8" ? int8_kernels() : nullptr;
-    if (route.starts_with("packed_") && !narrow) throw std::runtime_error("this processor has no instructions for " + route);
-    session = (route.starts_with("packed") ? make_packed_image_tower(model.files, *model.weights, {&tower_kernels(), narrow})
-                                 : make_aten_image_tower(model.files, *model.weights, Device::cpu,
-                                                         route == "bf16" ? Precision::bf16 : route == "int8" ? Precision::int8 : Precision::fp32))
-                  ->session();
-  }
+  if (!session) session = tower_of(model, route)->session();
   const auto batch = static_cast<std::size_t>(request.integer("batch", 1)), width = model.files.config.embedding;
   const std::vector<float> pixels = numbers_in<float>(request.text("pixels"));
   std::vector<float> out(batch * width);

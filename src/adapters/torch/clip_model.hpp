@@ -37,7 +37,9 @@ VIDLOOM_API std::shared_ptr<const ImageTower> make_packed_image_tower(const Clip
 /// The same by ATen's operators: the reference, and what runs on other devices and in other precisions.
 /// int8, on the CPU alone: weights quantised per channel once, the inputs of each product while it runs.
 enum class Precision : std::uint8_t { fp32, bf16, fp16, int8 };
-VIDLOOM_API std::shared_ptr<const ImageTower> make_aten_image_tower(const ClipFiles& files, const ClipWeights& weights, Device device, Precision precision);
+/// \param graphs  whether a batch on CUDA may be a graph of own kernels and cuBLAS's products instead, where there is one (make_graph_session)
+VIDLOOM_API std::shared_ptr<const ImageTower> make_aten_image_tower(const ClipFiles& files, const ClipWeights& weights, Device device, Precision precision,
+                                                        bool graphs = true);
 
 /// How many CUDA devices PyTorch sees. Never throws.
 VIDLOOM_API int cuda_devices() noexcept;

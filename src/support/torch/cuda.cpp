@@ -33,6 +33,12 @@ struct Driver {
   int (*get_function)(void** function, void* module, const char* name) = nullptr;
   int (*launch)(void* function, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned shared, void* stream, void** arguments,
                 void** extra) = nullptr;
+  int (*begin_capture)(void* stream, int mode) = nullptr;
+  int (*end_capture)(void* stream, void** graph) = nullptr;
+  int (*instantiate)(void** runnable, void* graph, unsigned long long flags) = nullptr;
+  int (*launch_graph)(void* runnable, void* stream) = nullptr;
+  int (*destroy_graph)(void* graph) = nullptr;
+  int (*destroy_runnable)(void* runnable) = nullptr;
   int (*error_text)(int error, const char** text) = nullptr;
   int (*current_stream)(std::int32_t device, void** stream) = nullptr;  // of torch
 
@@ -42,6 +48,12 @@ struct Driver {
     find(driver, "cuModuleLoadData", load);
     find(driver, "cuModuleGetFunction", get_function);
     find(driver, "cuLaunchKernel", launch);
+    find(driver, "cuStreamBeginCapture_v2", begin_capture);
+    find(driver, "cuStreamEndCapture", end_capture);
+    find(driver, "cuGraphInstantiateWithFlags", instantiate);  // CUDA 11.4
+    find(driver, "cuGraphLaunch", launch_graph);
+    find(driver, "cuGraphDestroy", destroy_graph);
+    find(driver, "cuGraphExecDestroy", destroy_runnable);
     find(driver, "cuGetErrorString", error_text);
     find(open_any({"libtorch_cuda.so"}), "aoti_torch_get_current_cuda_stream", current_stream);
   }
@@ -50,6 +62,11 @@ struct Driver {
     const char* text = nullptr;
     if (error_text(result, &text) != 0 || !text) text = "unknown error";
     throw std::runtime_error(std::string(what) + ": " + text + " (" + std::to_string(result) + ")");
+  }
+  void* stream_of(int device) const {
+    void* stream = nullptr;
+    if (current_stream(device, &stream) != 0) throw std::runtime_error("torch gives no current stream");
+    return stream;
   }
 };
 
@@ -123,10 +140,30 @@ void* CudaModule::function(const char* name) const {
 }
 
 void launch(void* function, CudaGrid blocks, CudaGrid threads, int device, void** arguments) {
-  void* stream = nullptr;
-  if (driver().current_stream(device, &stream) != 0) throw std::runtime_error("torch gives no current stream");
-  driver().check(driver().launch(function, blocks.x, blocks.y, blocks.z, threads.x, threads.y, threads.z, 0, stream, arguments, nullptr),
+  driver().check(driver().launch(function, blocks.x, blocks.y, blocks.z, threads.x, threads.y, threads.z, 0, driver().stream_of(device), arguments, nullptr),
                  "cuLaunchKernel");
 }
+
+CudaGraph::CudaGraph(int device, const std::function<void()>& work) : device_(device) {
+  constexpr int of_this_thread = 1;  // CU_STREAM_CAPTURE_MODE_THREAD_LOCAL: other threads go on as they like
+  const Driver& cuda = driver();
+  void* const stream = cuda.stream_of(device);
+  void* noted = nullptr;
+  cuda.check(cuda.begin_capture(stream, of_this_thread), "cuStreamBeginCapture");
+  try {
+    work();
+  } catch (...) {
+    if (cuda.end_capture(stream, &noted) == 0 && noted) cuda.destroy_graph(noted);
+    throw;
+  }
+  cuda.check(cuda.end_capture(stream, &noted), "cuStreamEndCapture");
+  const int result = cuda.instantiate(&graph_, noted, 0);
+  cuda.destroy_graph(noted);
+  cuda.check(result, "cuGraphInstantiate");
+}
+
+CudaGraph::~CudaGraph() { driver().destroy_runnable(graph_); }
+
+void CudaGraph::launch() const { driver().check(driver().launch_graph(graph_, driver().stream_of(device_)), "cuGraphLaunch"); }
 
 }  // namespace vidloom

@@ -4,7 +4,7 @@
 /// toolkit, and one build serves PyTorch with and without CUDA.
 
 #include <cstdint>
-#include <memory>
+#include <functional>
 #include <string>
 
 namespace vidloom {
@@ -27,5 +27,22 @@ class CudaModule {
 
 /// Starts `function` on the current stream of torch on that device; `arguments` point to its parameters' values. Throws std::runtime_error.
 void launch(void* function, CudaGrid blocks, CudaGrid threads, int device, void** arguments);
+
+/// What was started on a stream, to be started again all at once.
+class CudaGraph {
+ public:
+  /// Notes what `work` starts on torch's current stream of that device, which is not the default one, and runs none of it. `work` must not
+  /// ask for device memory nor wait, and what it uses must stay where it is. Throws std::runtime_error, and what `work` throws.
+  CudaGraph(int device, const std::function<void()>& work);
+  ~CudaGraph();
+  CudaGraph(const CudaGraph&) = delete;
+  CudaGraph& operator=(const CudaGraph&) = delete;
+  /// On torch's current stream of that device. Throws std::runtime_error.
+  void launch() const;
+
+ private:
+  int device_;
+  void* graph_ = nullptr;
+};
 
 }  // namespace vidloom

@@ -106,8 +106,10 @@ class ModelFolder {
   std::string header_, data_;
 };
 
+struct PictureShape { std::size_t width = 60, hidden = 1100, patch = 7, tokens = 26; };
+
 /// Odd sizes on purpose: no width is a multiple of a panel, the last pass of rows is short.
-void fill_model(ModelFolder& model, std::size_t vocabulary = 50) {
+void fill_model(ModelFolder& model, std::size_t vocabulary = 50, const PictureShape& picture = {}) {
   const auto tower = [&](const std::string& prefix, std::size_t width, std::size_t hidden, std::size_t layers) {
     for (std::size_t i = 0; i < layers; ++i) {
       const std::string layer = prefix + ".encoder.layers." + std::to_string(i) + ".";
@@ -125,15 +127,16 @@ void fill_model(ModelFolder& model, std::size_t vocabulary = 50) {
       model.add(layer + "mlp.fc2.bias", {width});
     }
   };
-  tower("vision_model", 60, 1100, 3);
-  model.add("vision_model.embeddings.class_embedding", {60}, 1);
-  model.add("vision_model.embeddings.patch_embedding.weight", {60, 3, 7, 7});
-  model.add("vision_model.embeddings.position_embedding.weight", {26, 60}, 0.5F);
+  const std::size_t width = picture.width;
+  tower("vision_model", width, picture.hidden, 3);
+  model.add("vision_model.embeddings.class_embedding", {width}, 1);
+  model.add("vision_model.embeddings.patch_embedding.weight", {width, 3, picture.patch, picture.patch});
+  model.add("vision_model.embeddings.position_embedding.weight", {picture.tokens, width}, 0.5F);
   for (const char* norm : {"vision_model.pre_layrnorm", "vision_model.post_layernorm"}) {
-    model.add(std::string(norm) + ".weight", {60}, 0.1F, 1);
-    model.add(std::string(norm) + ".bias", {60});
+    model.add(std::string(norm) + ".weight", {width}, 0.1F, 1);
+    model.add(std::string(norm) + ".bias", {width});
   }
-  model.add("visual_projection.weight", {24, 60});
+  model.add("visual_projection.weight", {24, width});
   tower("text_model", 40, 96, 2);
   model.add("text_model.embeddings.token_embedding.weight", {vocabulary, 40}, 1);
   model.add("text_model.embeddings.position_embedding.weight", {16, 40}, 0.5F);
@@ -392,6 +395,44 @@ TEST_CASE("the packed tower answers as ATen's operators do, each picture the sam
       for (int t = 0; t < 16; ++t) threads.emplace_back([&] { if (encode(*tower, 0, n) != all) ++wrong; });
       for (auto& thread : threads) thread.join();
       CHECK(wrong == 0);
+    }
+  }
+}
+
+TEST_CASE("on CUDA a batch of any size, as a graph or not, answers as the CPU does") {
+  if (cuda_devices() == 0) {
+    MESSAGE("skipped: no CUDA device here");
+    return;
+  }
+  for (const char* activation : {"quick_gelu", "gelu"}) {
+    CAPTURE(activation);
+    ModelFolder model(R"({"projection_dim":24,"vision_config":{"hidden_size":192,"num_hidden_layers":3,"num_attention_heads":3,"intermediate_size":1096,)"
+                      R"("image_size":60,"patch_size":6,"hidden_act":")" + std::string(activation) + R"("},"text_config":{"hidden_size":40,"num_hidden_layers":2,"num_attention_heads":4,)"
+                      R"("intermediate_size":96,"max_position_embeddings":16,"vocab_size":50,"hidden_act":"gelu"}})");
+    fill_model(model, 50, {.width = 192, .hidden = 1096, .patch = 6, .tokens = 101});
+    const ClipFiles files = find_clip(model.path());
+    const ClipWeights weights(files);
+    const std::size_t most = 35, picture = 3 * 60 * 60, embedding = files.config.embedding;
+    const std::vector<float> pixels = random_floats(most * picture, 21);
+    std::vector<float> wanted(most * embedding);
+    make_packed_image_tower(files, weights)->session()->encode_pixels(pixels, most, wanted);
+    for (const Precision precision : {Precision::fp32, Precision::fp16, Precision::bf16}) {
+      for (const bool graphs : {true, false}) {
+        CAPTURE(static_cast<int>(precision));
+        CAPTURE(graphs);
+        const auto tower = make_aten_image_tower(files, weights, static_cast<Device>(0), precision, graphs);
+        const auto session = tower->session(), other = tower->session();
+        for (const std::size_t n : {1UL, 3UL, most, 2UL, 3UL, 8UL}) {
+          std::vector<float> found(n * embedding), again(n * embedding);
+          session->encode_pixels(std::span(pixels).first(n * picture), n, found);
+          std::thread([&] { other->encode_pixels(std::span(pixels).first(n * picture), n, again); }).join();
+          for (std::size_t i = 0; i < n; ++i) {
+            const auto row = [&](const std::vector<float>& rows) { return std::span(rows).subspan(i * embedding, embedding); };
+            CHECK(cosine(row(found), row(wanted)) > (precision == Precision::fp32 ? 0.99999 : precision == Precision::fp16 ? 0.9999 : 0.999));
+            CHECK(cosine(row(found), row(again)) > 0.9999);
+          }
+        }
+      }
     }
   }
 }
