@@ -1,6 +1,7 @@
 // CLIP's towers alone, behind the line protocol of the side-by-side runs: ours, ATen's operators as the same tower, and as the limit one
 // matrix product with as many operations.
-#include <adapters/torch/clip_model.hpp>
+#include <adapters/clip/clip_model.hpp>
+#include <adapters/torch/clip_aten.hpp>
 #include <side_by_side/line_protocol.hpp>
 
 #include <ATen/ops/matmul.h>

@@ -10,7 +10,7 @@ namespace vidloom {
 inline namespace v0 {
 namespace {
 
-constexpr std::array<ComponentEntryInfo, 5> component_table{{
+constexpr std::array<ComponentEntryInfo, 6> component_table{{
     {"ffmpeg", "files, segments, pictures and lavfi: sources, the conversion of decoded pictures, and video files: sinks",
      "apt-get install --no-install-recommends libavformat-dev libavcodec-dev libavutil-dev libswscale-dev libavfilter-dev "
      "libavdevice-dev, then build Vidloom again (from source), or pip install --force-reinstall vidloom"},
@@ -20,9 +20,10 @@ constexpr std::array<ComponentEntryInfo, 5> component_table{{
     {"pango", "labels on annotated video: letters of every script",
      "apt-get install --no-install-recommends libpango1.0-dev libcairo2-dev, then build Vidloom again (from source), or pip install "
      "--force-reinstall vidloom"},
-    {"torch", "the adapter clip; tensors on CUDA devices: vl.torch.tensor(..., device=\"cuda\"), vidloom/interop/torch.hpp",
-     "pip install torch==2.13.0 and apt-get install libutf8proc-dev, then, with a checkout of Vidloom, "
-     "pip install --no-build-isolation --no-deps --force-reinstall ."},
+    {"clip", "the adapter clip, on the CPU",
+     "apt-get install --no-install-recommends libutf8proc-dev, then build Vidloom again (from source), or pip install --force-reinstall vidloom"},
+    {"torch", "clip on CUDA devices; tensors on CUDA devices: vl.torch.tensor(..., device=\"cuda\"), vidloom/interop/torch.hpp",
+     "pip install torch==2.13.0, then, with a checkout of Vidloom, pip install --no-build-isolation --no-deps --force-reinstall ."},
     {"net", "live sources and sinks, work on other machines (lan, cloud)", ""},
 }};
 
@@ -102,7 +103,7 @@ std::vector<AdapterDescription> make_table() {
       {.name = "clip",
        .summary = "labels in words for the whole picture, by CLIP",
        .kind = "scene",
-       .component = "torch",
+       .component = "clip",
        .options = {required(of_type("text", "model", nullptr, "folder, .safetensors file, or name on the Hugging Face hub whose files are in its cache")),
                    of_type("list", "labels", nullptr, "what to tell apart; required unless there are references"),
                    of_type("list", "prompts", nullptr, "sentences with {} for the label; default: \"a photo of {}\", for kind logo \"a photo of the {} logo\""),

@@ -136,6 +136,14 @@ void expect_component(std::string_view name, std::string_view needed_for) {
 #endif
 }
 
+bool component_brings(std::string_view name, std::string_view library) {
+  const std::string path = find_file(name, search_path());
+  const std::optional<Needs> needs = path.empty() ? std::nullopt : needs_of(path);
+  if (!needs || !unmet(*needs).empty()) return false;
+  std::error_code error;
+  return std::filesystem::is_regular_file(std::filesystem::path(folder_of(*needs)) / library, error);
+}
+
 void link_component(std::string_view name, ComponentEntry entry) { registry_tables().link(name, entry); }
 
 #if !defined(VIDLOOM_STATIC)

@@ -110,6 +110,10 @@ VIDLOOM_API void require_component(std::string_view name, std::string_view neede
 /// Throws the same Error(not_built) when the component's file is not there, without loading it.
 VIDLOOM_API void expect_component(std::string_view name, std::string_view needed_for);
 
+/// \return whether `library` lies beside the one that the component stands on (Needs), so that loading the component would bring both:
+/// "libtorch_cuda.so" beside "libtorch_cpu.so". False where the component cannot be loaded. Loads nothing, never throws.
+VIDLOOM_API bool component_brings(std::string_view name, std::string_view library);
+
 /// Static builds: makes a linked component known under its table name. Thread-safe, idempotent.
 VIDLOOM_API void link_component(std::string_view name, ComponentEntry entry);
 

@@ -13,7 +13,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::string folder_of(const std::string& file) { return fs::path(file).parent_path().string(); }
+std::string parent_of(const std::string& file) { return fs::path(file).parent_path().string(); }
 
 /// \return the folder of a library of that name which is mapped into this process, or "".
 std::string mapped_folder(const std::string& library) {
@@ -23,7 +23,7 @@ std::string mapped_folder(const std::string& library) {
         auto& [suffix, found] = *static_cast<std::pair<std::string, std::string>*>(data);
         const std::string_view name = info->dlpi_name ? info->dlpi_name : "";
         if (!name.ends_with(suffix)) return 0;
-        found = folder_of(std::string(name));
+        found = parent_of(std::string(name));
         return 1;
       },
       &search);
@@ -79,7 +79,7 @@ std::optional<Needs> needs_of(const std::string& component_file) {
     if (key == "library") {
       needs.library = value;
     } else if (key == "folder") {
-      if (value.starts_with("$ORIGIN")) value.replace(0, 7, folder_of(component_file));
+      if (value.starts_with("$ORIGIN")) value.replace(0, 7, parent_of(component_file));
       needs.folders.push_back(value);
     } else {
       needs.product = key;
@@ -96,12 +96,16 @@ std::string_view minor_version(std::string_view version) noexcept {
   return version.substr(0, version.find_first_not_of("0123456789", dot + 1));
 }
 
+std::string folder_of(const Needs& needs) {
+  const std::string mapped = mapped_folder(needs.library);
+  return mapped.empty() ? loader_folder(needs) : mapped;
+}
+
 std::string unmet(const Needs& needs) {
   const std::string built = needs.product + " " + std::string(minor_version(needs.version));
   const std::string fix = "pip install '" + needs.product + "==" + std::string(minor_version(needs.version)) + ".*'";
   const std::string again = "build Vidloom again with it: pip install --no-build-isolation --no-deps --force-reinstall SOURCE_FOLDER";
-  const std::string mapped = mapped_folder(needs.library);
-  const std::string folder = mapped.empty() ? loader_folder(needs) : mapped;
+  const std::string folder = folder_of(needs);
   if (folder.empty()) {
     std::string places;
     for (const std::string& place : needs.folders) places += (places.empty() ? "" : ", ") + place;
@@ -109,7 +113,7 @@ std::string unmet(const Needs& needs) {
   }
   const std::string version = version_in(folder);
   if (version.empty() || minor_version(version) == minor_version(needs.version)) return {};
-  return ", which was built for " + built + ", but " + (mapped.empty() ? "there is " : "this process has ") + needs.product + " " +
+  return ", which was built for " + built + ", but " + (mapped_folder(needs.library).empty() ? "there is " : "this process has ") + needs.product + " " +
          version + " (" + folder + "). Install the other: " + fix + ", or " + again + ".";
 }
 

@@ -26,8 +26,11 @@ VIDLOOM_API std::optional<Needs> needs_of(const std::string& component_file);
 /// \return "2.13" of "2.13.0+cpu".
 VIDLOOM_API std::string_view minor_version(std::string_view version) noexcept;
 
+/// \return the folder of the library that the process has already, else of the one that its loader would take, or "". Loads nothing.
+VIDLOOM_API std::string folder_of(const Needs& needs);
+
 /// \return "" when the component can be loaded, else what is wrong and the line that mends it: ", which was built for ...".
-/// Looks at the library that the process has already, else at the one its loader would take. Loads nothing.
+/// Looks at the library in folder_of(needs). Loads nothing.
 VIDLOOM_API std::string unmet(const Needs& needs);
 
 }  // namespace v0

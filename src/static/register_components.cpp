@@ -6,6 +6,7 @@
 extern "C" int vidloom_component_v0_ffmpeg(vidloom::Registry* registry, const char* core_version);
 extern "C" int vidloom_component_v0_opencv(vidloom::Registry* registry, const char* core_version);
 extern "C" int vidloom_component_v0_pango(vidloom::Registry* registry, const char* core_version);
+extern "C" int vidloom_component_v0_clip(vidloom::Registry* registry, const char* core_version);
 
 namespace vidloom {
 inline namespace v0 {
@@ -14,6 +15,7 @@ void register_components() {
   link_component("ffmpeg", vidloom_component_v0_ffmpeg);
   link_component("opencv", vidloom_component_v0_opencv);
   link_component("pango", vidloom_component_v0_pango);
+  link_component("clip", vidloom_component_v0_clip);
 }
 
 }  // namespace v0

@@ -32,7 +32,7 @@ LIBRARIES = {
     "OpenCV": (r"opencv2?/", r"/opencv/"),
     "Pango": (r"(pango|cairo|glib)", r"/pango/"),
     "torch": (r"(torch|ATen|c10)/", r"/torch/|^include/vidloom/interop/torch\.hpp$"),
-    "utf8proc": (r"utf8proc\.h", r"/torch/"),
+    "utf8proc": (r"utf8proc\.h", r"/clip/"),
     "nlohmann-json": (r"nlohmann/", r"^src/core/value\.cpp$"),
     "pybind11": (r"pybind11/", r"^bindings/"),
     "doctest": (r"doctest/", r"^tests/"),
@@ -97,7 +97,7 @@ def allowed(path: pathlib.PurePosixPath, mine: str, other: str) -> bool:
     if path.parts[:2] == ("src", "imaging") and other == "root":
         return True
     # Private owners of a library's handles serve every file of that component.
-    if other == "support" and len(path.parts) > 3 and path.parts[2] in ("ffmpeg", "opencv", "pango", "torch"):
+    if other == "support" and len(path.parts) > 3 and path.parts[2] in ("ffmpeg", "opencv", "pango", "clip", "torch"):
         return True
     # A component's one entry point registers what its siblings make; shared RAII sees the vocabulary.
     if mine == "support" and path.stem == "component":

@@ -77,7 +77,7 @@ def without_development_packages() -> dict:
 
 
 def wrong_components(work: pathlib.Path, prefix: pathlib.Path) -> None:
-    for component, words in (("opencw", ("opencw", "unknown", "ffmpeg, opencv, pango, torch")), ("net", ("net", "later version"))):
+    for component, words in (("opencw", ("opencw", "unknown", "ffmpeg, opencv, pango, clip, torch")), ("net", ("net", "later version"))):
         folder = work / component
         folder.mkdir()
         (folder / "CMakeLists.txt").write_text(

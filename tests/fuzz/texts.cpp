@@ -1,7 +1,7 @@
 #include <fuzz/texts.hpp>
 
 #ifdef VIDLOOM_FUZZ_TOKENIZER
-#include <adapters/torch/bpe_tokenizer.hpp>
+#include <adapters/clip/bpe_tokenizer.hpp>
 #endif
 #include <core/safetensors.hpp>
 #include <fuzz/trial.hpp>

@@ -574,8 +574,8 @@ def test_names_of_the_hub_are_found_in_its_cache_and_never_downloaded(model, tmp
 LOOK = """
 import sys, numpy
 PICTURE = numpy.arange(48 * 64 * 3, dtype=numpy.uint8).reshape(48, 64, 3)
-def analyzer_of():
-    return vl.Analyzer({"clip": vl.clip(sys.argv[1], labels=["cat", "dog"], precision="fp32", embedding=True, min_confidence=0)})
+def analyzer_of(**options):
+    return vl.Analyzer({"clip": vl.clip(sys.argv[1], labels=["cat", "dog"], precision="fp32", embedding=True, min_confidence=0, **options)})
 def look(analyzer):
     return analyzer.analyze_frame(PICTURE)["clip"].embedding.tobytes().hex()
 """
@@ -633,7 +633,23 @@ def test_whichever_is_imported_first(model, python):
     assert len(seen) == 1 and len(seen.pop()) > 100
 
 
-def test_without_torch_the_line_that_installs_it(model, tmp_path):
+def test_on_the_cpu_pytorch_is_not_even_loaded(model, python):
+    script = """
+import pathlib, vidloom as vl
+def torch_mapped():
+    return "libtorch_cpu" in pathlib.Path("/proc/self/maps").read_text()
+
+print(look(analyzer_of(device="cpu")))
+assert not torch_mapped()
+answer = look(analyzer_of())
+with_cuda = vl.doctor()["components"]["torch"]["detail"].endswith("with CUDA")  # the question loads it
+assert torch_mapped() and (with_cuda or answer == look(analyzer_of(device="cpu")))
+"""
+    done = python(LOOK + script, str(model.folder), timeout=120)
+    assert done.returncode == 0 and len(done.stdout) > 100, done.stderr
+
+
+def test_without_pytorch_all_but_cuda_works(model, python, tmp_path):
     """The package as it is installed where there is no torch beside it."""
     package = pathlib.Path(vl.__file__).parent
     if not (package / "lib" / "libvidloom_torch.needs").exists():
@@ -644,16 +660,20 @@ def test_without_torch_the_line_that_installs_it(model, tmp_path):
         "".join(f"folder {tmp_path}/torch/lib\n" if line.startswith("folder") else line + "\n" for line in needs.read_text().splitlines())
     )
     script = """
-import sys, vidloom as vl
-analyzer = vl.Analyzer({"clip": vl.clip(sys.argv[1], labels=["cat"])})
+import vidloom as vl
+print(vl.__file__)
+print(look(analyzer_of()))
 try:
-    analyzer.warm_up()
+    analyzer_of(device="cuda:1").warm_up()
 except vl.NotBuiltError as error:
-    print(vl.__file__, error, sep="\\n")
+    print(error)
 """
+    here = python(LOOK + "import vidloom as vl\nprint(look(analyzer_of(device='cpu')))", str(model.folder), timeout=120)
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
     done = subprocess.run(
-        [sys.executable, "-c", script, str(model.folder)], capture_output=True, text=True, timeout=60, env=environment, cwd=tmp_path
+        [sys.executable, "-c", LOOK + script, str(model.folder)], capture_output=True, text=True, timeout=60, env=environment, cwd=tmp_path
     )
-    where, text = done.stdout.splitlines()
-    assert where.startswith(str(tmp_path)) and "adapter 'clip'" in text and "pip install 'torch==2.13.*'" in text, text
+    assert done.returncode == 0, done.stderr
+    where, answer, text = done.stdout.splitlines()
+    assert where.startswith(str(tmp_path)) and answer == here.stdout.strip() and len(answer) > 100
+    assert "clip.device 'cuda:1' needs the component 'torch'" in text and "pip install 'torch==2.13.*'" in text, text

@@ -1,5 +1,5 @@
 // vidloom_tokenize FOLDER [CONTEXT]: texts from stdin, each ended by a NUL, to their token ids, a line each.
-#include <adapters/torch/bpe_tokenizer.hpp>
+#include <adapters/clip/bpe_tokenizer.hpp>
 
 #include <cstdlib>
 #include <exception>

@@ -1,7 +1,7 @@
 #pragma once
 /// CLIP's picture tower as ATen's tensors, on any device.
 
-#include <adapters/torch/clip_model.hpp>
+#include <adapters/clip/clip_model.hpp>
 
 #include <ATen/core/Tensor.h>
 #include <ATen/native/quantized/PackedParams.h>
@@ -11,6 +11,13 @@
 
 namespace vidloom {
 inline namespace v0 {
+
+/// The picture tower by ATen's operators, as AtenTowers::make says.
+/// \param graphs  whether a batch on CUDA may be a graph of own kernels and cuBLAS's products instead, where there is one (make_graph_session)
+VIDLOOM_API std::shared_ptr<const ImageTower> make_aten_image_tower(const ClipFiles& files, const ClipWeights& weights, Device device, Precision precision,
+                                                        bool graphs = true);
+/// As AtenTowers::cuda_devices.
+VIDLOOM_API int cuda_devices() noexcept;
 
 /// Which numbers to go where.
 struct AtenPlace {

@@ -1,4 +1,4 @@
-#include <adapters/torch/clip.hpp>
+#include <adapters/torch/clip_aten.hpp>
 #include <core/component.hpp>
 #include <imaging/torch/tensor_writer.hpp>
 
@@ -9,7 +9,9 @@
 
 VIDLOOM_COMPONENT(registry) {
   using namespace vidloom;
-  registry.add_adapter("clip", make_clip);
+  set_aten_towers({cuda_devices, [](const ClipFiles& files, const ClipWeights& weights, Device device, Precision precision) {
+                     return make_aten_image_tower(files, weights, device, precision);
+                   }});
   registry.set_tensor_writer(make_tensor_writer());
   // Whether torch was built with CUDA. Whether there is a GPU is not asked: the question alone would start CUDA, and after that no
   // forked child could use it.

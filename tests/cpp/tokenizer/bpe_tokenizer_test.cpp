@@ -1,6 +1,6 @@
 // The tokenizer on a small vocabulary made here. That it gives the reference's ids with CLIP's own is the matter of
 // tests/python/test_clip_tokenizer.py.
-#include <adapters/torch/bpe_tokenizer.hpp>
+#include <adapters/clip/bpe_tokenizer.hpp>
 #include <vidloom/core/error.hpp>
 #include <vidloom/core/value.hpp>
 

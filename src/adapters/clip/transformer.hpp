@@ -2,9 +2,9 @@
 /// A transformer with pre-layer-norm (Vaswani 2017; Dosovitskiy 2020; Radford 2021) on the CPU, its weights packed once for
 /// the kernels. Each number of the result is summed in one order, whatever the batch and the threads: equal inputs give equal bits.
 
-#include <adapters/torch/narrow_kernels.hpp>
-#include <adapters/torch/team.hpp>
-#include <adapters/torch/tower_kernels.hpp>
+#include <adapters/clip/narrow_kernels.hpp>
+#include <adapters/clip/team.hpp>
+#include <adapters/clip/tower_kernels.hpp>
 
 #include <cstddef>
 #include <functional>

@@ -1,4 +1,4 @@
-#include <adapters/torch/team.hpp>
+#include <adapters/clip/team.hpp>
 
 #include <pthread.h>
 #include <sched.h>

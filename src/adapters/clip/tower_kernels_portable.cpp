@@ -1,5 +1,5 @@
 // The tower's kernels for any CPU: vectors of 16 bytes, which the baseline of x86-64 and of ARMv8 have.
-#include <adapters/torch/tower_kernels.hpp>
+#include <adapters/clip/tower_kernels.hpp>
 
 #include <algorithm>
 #include <array>
@@ -12,9 +12,9 @@ namespace {
 
 #define VIDLOOM_KERNEL 
 constexpr std::size_t vector_floats = 4, most_rows = 4;
-#include <adapters/torch/tower_vectors.inl>
+#include <adapters/clip/tower_vectors.inl>
 
-#include <adapters/torch/tower_kernels.inl>
+#include <adapters/clip/tower_kernels.inl>
 
 }  // namespace
 

@@ -1,6 +1,6 @@
 // Products of 8-bit numbers by AVX512_VNNI: fours of products, summed in 32 bits. Weights have a step for each output; rows a step and
 // a least value of their own, found when they are made, so that no calibration is needed.
-#include <adapters/torch/narrow_kernels.hpp>
+#include <adapters/clip/narrow_kernels.hpp>
 
 #include <algorithm>
 #include <array>
@@ -18,7 +18,7 @@ namespace {
 
 #define VIDLOOM_KERNEL __attribute__((target("avx512f,avx512dq,avx512bw,avx512vl,avx512vnni,fma")))
 constexpr std::size_t vector_floats = 16;
-#include <adapters/torch/tower_vectors.inl>
+#include <adapters/clip/tower_vectors.inl>
 
 using Sums = __m512i;
 constexpr __mmask16 all_sums = 0xFFFF;  // see all16
@@ -35,7 +35,7 @@ VIDLOOM_KERNEL inline Vector finished(Sums sums, const NarrowProduct& p, std::si
 // The next product's step is that of a whole row, which is not known yet.
 VIDLOOM_KERNEL inline bool stored_narrow(const NarrowProduct&, std::byte*, Vector, Vector) noexcept { return false; }
 
-#include <adapters/torch/narrow_kernels.inl>
+#include <adapters/clip/narrow_kernels.inl>
 
 VIDLOOM_KERNEL inline __mmask16 first_of(std::size_t count) noexcept { return static_cast<__mmask16>(count >= 16 ? 0xFFFFU : (1U << count) - 1); }
 

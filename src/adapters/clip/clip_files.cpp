@@ -1,4 +1,4 @@
-#include <adapters/torch/clip_files.hpp>
+#include <adapters/clip/clip_files.hpp>
 
 #include <core/model_path.hpp>
 #include <core/sha256.hpp>

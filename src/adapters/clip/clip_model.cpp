@@ -1,4 +1,4 @@
-#include <adapters/torch/clip_model.hpp>
+#include <adapters/clip/clip_model.hpp>
 
 #include <vidloom/core/error.hpp>
 

@@ -1,5 +1,5 @@
 // Products of bf16 by AVX512_BF16: pairs of products, summed in float.
-#include <adapters/torch/narrow_kernels.hpp>
+#include <adapters/clip/narrow_kernels.hpp>
 
 #include <algorithm>
 #include <array>
@@ -16,7 +16,7 @@ namespace {
 
 #define VIDLOOM_KERNEL __attribute__((target("avx512f,avx512dq,avx512bw,avx512vl,avx512bf16,fma")))
 constexpr std::size_t vector_floats = 16;
-#include <adapters/torch/tower_vectors.inl>
+#include <adapters/clip/tower_vectors.inl>
 
 using Sums = __m512;
 VIDLOOM_KERNEL inline Sums add(Sums sums, __m512i word, __m512i columns) noexcept {
@@ -33,7 +33,7 @@ VIDLOOM_KERNEL inline bool stored_narrow(const NarrowProduct& p, std::byte* to, 
   return p.narrow_c;
 }
 
-#include <adapters/torch/narrow_kernels.inl>
+#include <adapters/clip/narrow_kernels.inl>
 
 VIDLOOM_KERNEL void narrow_row(const float* from, std::size_t width, std::byte* to) noexcept {
   for (std::size_t i = 0; i < width; i += 32) {

@@ -1,8 +1,8 @@
 #pragma once
 /// CLIP (Radford et al. 2021): a picture and a text to embeddings that can be compared.
 
-#include <adapters/torch/clip_files.hpp>
-#include <adapters/torch/transformer.hpp>
+#include <adapters/clip/clip_files.hpp>
+#include <adapters/clip/transformer.hpp>
 #include <vidloom/frame.hpp>
 
 #include <cstddef>
@@ -34,15 +34,18 @@ class VIDLOOM_API ImageTower {
 /// By our own kernels; each embedding is bit for bit the same whatever its company. Throws Error(model).
 VIDLOOM_API std::shared_ptr<const ImageTower> make_packed_image_tower(const ClipFiles& files, const ClipWeights& weights,
                                                           const Arithmetic& arithmetic = {&tower_kernels()});
-/// The same by ATen's operators: the reference, and what runs on other devices and in other precisions.
-/// int8, on the CPU alone: weights quantised per channel once, the inputs of each product while it runs.
 enum class Precision : std::uint8_t { fp32, bf16, fp16, int8 };
-/// \param graphs  whether a batch on CUDA may be a graph of own kernels and cuBLAS's products instead, where there is one (make_graph_session)
-VIDLOOM_API std::shared_ptr<const ImageTower> make_aten_image_tower(const ClipFiles& files, const ClipWeights& weights, Device device, Precision precision,
-                                                        bool graphs = true);
 
-/// How many CUDA devices PyTorch sees. Never throws.
-VIDLOOM_API int cuda_devices() noexcept;
+/// What PyTorch does for clip, brought by the component torch: the reference of our own towers, other devices, and precisions that this
+/// processor has no kernels for.
+struct AtenTowers {
+  /// How many CUDA devices PyTorch sees. Never throws.
+  int (*cuda_devices)() noexcept;
+  /// Throws Error(model). int8 on the CPU alone: weights quantised per channel once, the inputs of each product while it runs.
+  std::shared_ptr<const ImageTower> (*make)(const ClipFiles& files, const ClipWeights& weights, Device device, Precision precision);
+};
+/// Called by the component torch when it is loaded.
+VIDLOOM_API void set_aten_towers(const AtenTowers& towers) noexcept;
 
 /// Texts to embeddings, (n, embedding), L2-normalised: each at its own length, since no token behind the end of a text can reach it.
 /// \param texts  token ids from start to end of text, at most config.context each, all within the vocabulary
@@ -53,7 +56,7 @@ VIDLOOM_API std::vector<float> encode_texts(const ClipFiles& files, const ClipWe
 VIDLOOM_API double logit_scale(const ClipWeights& weights);
 
 /// A row to length 1; throws Error(model) when it is not finite.
-void normalise(std::span<float> row);
+VIDLOOM_API void normalise(std::span<float> row);
 
 }  // namespace v0
 }  // namespace vidloom

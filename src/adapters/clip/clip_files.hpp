@@ -1,7 +1,7 @@
 #pragma once
 /// A CLIP model on disk: where its files are and what its configuration says. Layouts: Hugging Face transformers and open_clip.
 
-#include <adapters/torch/tower_kernels.hpp>
+#include <adapters/clip/tower_kernels.hpp>
 #include <core/safetensors.hpp>
 #include <vidloom/core/geometry.hpp>
 #include <vidloom/core/value.hpp>

@@ -1,5 +1,5 @@
 // The tower's kernels for AVX-512 (F, DQ, BW, VL).
-#include <adapters/torch/tower_kernels.hpp>
+#include <adapters/clip/tower_kernels.hpp>
 
 #include <algorithm>
 #include <array>
@@ -14,9 +14,9 @@ namespace {
 
 #define VIDLOOM_KERNEL __attribute__((target("avx512f,avx512dq,avx512bw,avx512vl,fma")))
 constexpr std::size_t vector_floats = 16, most_rows = 12;
-#include <adapters/torch/tower_vectors.inl>
+#include <adapters/clip/tower_vectors.inl>
 
-#include <adapters/torch/tower_kernels.inl>
+#include <adapters/clip/tower_kernels.inl>
 
 }  // namespace
 

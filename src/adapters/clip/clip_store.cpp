@@ -1,4 +1,4 @@
-#include <adapters/torch/clip_store.hpp>
+#include <adapters/clip/clip_store.hpp>
 
 #include <core/sha256.hpp>
 #include <core/whole_file.hpp>

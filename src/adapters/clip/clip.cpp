@@ -1,9 +1,10 @@
-#include <adapters/torch/clip.hpp>
+#include <adapters/clip/clip.hpp>
 
 #include <adapters/options.hpp>
-#include <adapters/torch/bpe_tokenizer.hpp>
-#include <adapters/torch/clip_model.hpp>
-#include <adapters/torch/clip_store.hpp>
+#include <adapters/clip/bpe_tokenizer.hpp>
+#include <adapters/clip/clip_model.hpp>
+#include <adapters/clip/clip_store.hpp>
+#include <core/component.hpp>
 #include <core/device_name.hpp>
 #include <core/sha256.hpp>
 #include <vidloom/adapters/clip.hpp>
@@ -16,6 +17,7 @@
 #endif
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cmath>
 #include <fstream>
@@ -50,6 +52,14 @@ bool has_bf16_tiles() noexcept {
 #else
   return false;
 #endif
+}
+
+std::atomic<const AtenTowers*> known_aten_towers{nullptr};
+
+/// Loads PyTorch. Throws Error(not_built).
+const AtenTowers& aten_towers(const std::string& needed_for) {
+  require_component("torch", needed_for);
+  return *known_aten_towers.load(std::memory_order_acquire);
 }
 
 double cosine(std::span<const float> a, std::span<const float> b) noexcept {
@@ -89,14 +99,14 @@ bool agrees(const Trial& trial, const Trial& reference, const ClipConfig& config
 std::shared_ptr<const ImageTower> bf16_tower(const ClipFiles& files, const ClipWeights& weights) {
   std::shared_ptr<const ImageTower> own, other;
   if (const NarrowKernels* const kernels = bf16_kernels()) own = make_packed_image_tower(files, weights, {&tower_kernels(), kernels});
-  if (has_bf16_tiles() || !own) other = make_aten_image_tower(files, weights, Device::cpu, Precision::bf16);
+  if (has_bf16_tiles() || !own) other = aten_towers("clip.precision bf16 on this processor").make(files, weights, Device::cpu, Precision::bf16);
   if (!own || !other) return own ? own : other;
   return try_tower(*own, files.config).seconds <= try_tower(*other, files.config).seconds ? own : other;
 }
 
 std::shared_ptr<const ImageTower> int8_tower(const ClipFiles& files, const ClipWeights& weights) {
   if (const NarrowKernels* const kernels = int8_kernels()) return make_packed_image_tower(files, weights, {&tower_kernels(), kernels});
-  return make_aten_image_tower(files, weights, Device::cpu, Precision::int8);
+  return aten_towers("clip.precision int8 on this processor").make(files, weights, Device::cpu, Precision::int8);
 }
 
 /// All that decides which precision is the faster, apart from the model.
@@ -132,8 +142,9 @@ std::pair<std::shared_ptr<const ImageTower>, std::string> fastest_tower(const Cl
 /// The option as a device. Throws Error(not_built) for one that is not there.
 DeviceName device_of(const std::string& text) {
   const DeviceName named = device_named(text.empty() ? "auto" : text).value_or(DeviceName{});
-  const int there = cuda_devices();
-  if (named.automatic || named.ordinal < there) return named;
+  if (named.automatic || named.ordinal < 0) return named;
+  const int there = aten_towers("clip.device '" + text + "'").cuda_devices();
+  if (named.ordinal < there) return named;
   throw Error(Code::not_built, "clip.device is '" + text + "', but this PyTorch sees " + (there == 0 ? "no CUDA device" : std::to_string(there) + " CUDA devices, from cuda:0 on") +
                                    "; use device auto or cpu, or install a PyTorch with CUDA");
 }
@@ -143,7 +154,7 @@ std::pair<std::shared_ptr<const ImageTower>, std::string> cuda_tower(const ClipF
   if (precision == "int8") throw Error(Code::config, "clip.precision is int8, which runs on the CPU only; use auto, fp16, bf16 or fp32, or device cpu");
   const std::string name = precision == "auto" ? "fp16" : precision;
   const Precision chosen = name == "fp32" ? Precision::fp32 : name == "bf16" ? Precision::bf16 : Precision::fp16;
-  return {make_aten_image_tower(files, weights, static_cast<Device>(ordinal), chosen), name};
+  return {aten_towers("clip on a CUDA device").make(files, weights, static_cast<Device>(ordinal), chosen), name};
 }
 
 std::pair<std::shared_ptr<const ImageTower>, std::string> cpu_tower(const ClipFiles& files, const ClipWeights& weights, const std::string& precision) {
@@ -156,8 +167,10 @@ std::pair<std::shared_ptr<const ImageTower>, std::string> cpu_tower(const ClipFi
 
 /// On the first CUDA device where there is one and it answers as the CPU does.
 std::pair<std::shared_ptr<const ImageTower>, std::string> tower_anywhere(const ClipFiles& files, const ClipWeights& weights, const std::string& precision) {
-  if (cuda_devices() == 0 || precision == "int8") return cpu_tower(files, weights, precision);
+  // PyTorch takes a quarter of a second to load and 150 MB: it is asked for devices only where it is one that could have some.
+  if (precision == "int8" || !component_brings("torch", "libtorch_cuda.so")) return cpu_tower(files, weights, precision);
   try {
+    if (aten_towers("clip on a CUDA device").cuda_devices() == 0) return cpu_tower(files, weights, precision);
     auto made = cuda_tower(files, weights, 0, precision);
     if (agrees(try_tower(*made.first, files.config), try_tower(*make_packed_image_tower(files, weights), files.config), files.config)) return made;
     log(LogLevel::warning, "clip", files.name + ": the CUDA device answers otherwise than the CPU, which is taken instead");
@@ -544,6 +557,11 @@ class Clip final : public DetectionAdapter {
 };
 
 }  // namespace
+
+void set_aten_towers(const AtenTowers& towers) noexcept {
+  static const AtenTowers kept = towers;
+  known_aten_towers.store(&kept, std::memory_order_release);
+}
 
 std::unique_ptr<DetectionAdapter> make_clip(const Value& options) {
   const ClipOptions fallback;

@@ -1,4 +1,4 @@
-#include <adapters/torch/transformer.hpp>
+#include <adapters/clip/transformer.hpp>
 
 #include <imaging/mapped_memory.hpp>
 

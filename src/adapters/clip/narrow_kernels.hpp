@@ -2,7 +2,7 @@
 /// Products of numbers narrower than float: pairs of bf16 or fours of 8 bits, summed in float or in whole numbers. What goes in and comes
 /// out is float all the same, so that only the factors are rounded.
 
-#include <adapters/torch/tower_kernels.hpp>
+#include <adapters/clip/tower_kernels.hpp>
 
 namespace vidloom {
 inline namespace v0 {

@@ -1,4 +1,4 @@
-#include <adapters/torch/bpe_tokenizer.hpp>
+#include <adapters/clip/bpe_tokenizer.hpp>
 
 #include <core/utf8.hpp>
 #include <vidloom/core/error.hpp>

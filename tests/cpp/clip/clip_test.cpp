@@ -1,10 +1,11 @@
-// CLIP's towers: the kernels against plain arithmetic, the packed tower against ATen's operators.
-#include <adapters/torch/clip_model.hpp>
-#include <adapters/torch/team.hpp>
+// CLIP's towers by our own kernels: against plain arithmetic, and the same bits in any company.
+#include <adapters/clip/clip_model.hpp>
+#include <adapters/clip/team.hpp>
 
 #include <vidloom/core/error.hpp>
 
 #include <doctest/doctest.h>
+#include <support/clip_models.hpp>
 #include <vidloom/adapters/clip.hpp>
 #include <vidloom/contracts/adapter.hpp>
 #include <vidloom/registry.hpp>
@@ -22,6 +23,7 @@
 #include <vector>
 
 using namespace vidloom;
+using namespace clip_models;
 
 namespace {
 
@@ -51,106 +53,10 @@ float to_bf16(float value) {
   return value;
 }
 
-double cosine(std::span<const float> a, std::span<const float> b) {
-  double products = 0, left = 0, right = 0;
-  for (std::size_t i = 0; i < a.size(); ++i) {
-    const auto x = static_cast<double>(a[i]), y = static_cast<double>(b[i]);
-    products += x * y, left += x * x, right += y * y;
-  }
-  return products / std::sqrt(left * right);
-}
-
-std::vector<float> random_floats(std::size_t count, unsigned seed, float scale = 1) {
-  std::mt19937 engine(seed);
-  std::normal_distribution<float> normal(0, scale);
-  std::vector<float> numbers(count);
-  for (float& number : numbers) number = normal(engine);
-  return numbers;
-}
-
 double activated(Activation activation, double x) {
   if (activation == Activation::quick_gelu) return x / (1 + std::exp(-1.702 * x));
   if (activation == Activation::gelu) return x * 0.5 * (1 + std::erf(x / std::sqrt(2.0)));
   return x;
-}
-
-/// A folder in the temporary directory with a model of random weights, written tensor by tensor.
-class ModelFolder {
- public:
-  explicit ModelFolder(const std::string& config) : path_(std::filesystem::temp_directory_path() / ("vidloom_clip_" + std::to_string(::getpid()))) {
-    std::filesystem::create_directories(path_);
-    std::ofstream(path_ / "config.json") << config;
-  }
-  ~ModelFolder() { std::filesystem::remove_all(path_); }
-  void add(const std::string& name, std::vector<std::size_t> shape, float scale = 0.08F, float offset = 0) {
-    std::size_t count = 1;
-    std::string sides;
-    for (const std::size_t side : shape) count *= side, sides += (sides.empty() ? "" : ",") + std::to_string(side);
-    std::vector<float> numbers = random_floats(count, static_cast<unsigned>(data_.size() + 7), scale);
-    for (float& number : numbers) number += offset;
-    const std::size_t from = data_.size();
-    data_.append(reinterpret_cast<const char*>(numbers.data()), numbers.size() * sizeof(float));
-    header_ += (header_.empty() ? "{\"" : ",\"") + name + R"(":{"dtype":"F32","shape":[)" + sides + R"(],"data_offsets":[)" + std::to_string(from) + "," +
-               std::to_string(data_.size()) + "]}";
-  }
-  void write() const {
-    const std::string header = header_ + "}";
-    std::string length(8, '\0');
-    for (std::size_t i = 0; i < 8; ++i) length[i] = static_cast<char>(header.size() >> (8 * i) & 0xFF);
-    std::ofstream(path_ / "model.safetensors", std::ios::binary) << length << header << data_;
-  }
-  std::string path() const { return path_.string(); }
-
- private:
-  std::filesystem::path path_;
-  std::string header_, data_;
-};
-
-struct PictureShape { std::size_t width = 60, hidden = 1100, patch = 7, tokens = 26; };
-
-/// Odd sizes on purpose: no width is a multiple of a panel, the last pass of rows is short.
-void fill_model(ModelFolder& model, std::size_t vocabulary = 50, const PictureShape& picture = {}) {
-  const auto tower = [&](const std::string& prefix, std::size_t width, std::size_t hidden, std::size_t layers) {
-    for (std::size_t i = 0; i < layers; ++i) {
-      const std::string layer = prefix + ".encoder.layers." + std::to_string(i) + ".";
-      for (const char* norm : {"layer_norm1", "layer_norm2"}) {
-        model.add(layer + norm + ".weight", {width}, 0.1F, 1);
-        model.add(layer + norm + ".bias", {width});
-      }
-      for (const char* part : {"q_proj", "k_proj", "v_proj", "out_proj"}) {
-        model.add(layer + "self_attn." + part + ".weight", {width, width});
-        model.add(layer + "self_attn." + part + ".bias", {width});
-      }
-      model.add(layer + "mlp.fc1.weight", {hidden, width});
-      model.add(layer + "mlp.fc1.bias", {hidden});
-      model.add(layer + "mlp.fc2.weight", {width, hidden});
-      model.add(layer + "mlp.fc2.bias", {width});
-    }
-  };
-  const std::size_t width = picture.width;
-  tower("vision_model", width, picture.hidden, 3);
-  model.add("vision_model.embeddings.class_embedding", {width}, 1);
-  model.add("vision_model.embeddings.patch_embedding.weight", {width, 3, picture.patch, picture.patch});
-  model.add("vision_model.embeddings.position_embedding.weight", {picture.tokens, width}, 0.5F);
-  for (const char* norm : {"vision_model.pre_layrnorm", "vision_model.post_layernorm"}) {
-    model.add(std::string(norm) + ".weight", {width}, 0.1F, 1);
-    model.add(std::string(norm) + ".bias", {width});
-  }
-  model.add("visual_projection.weight", {24, width});
-  tower("text_model", 40, 96, 2);
-  model.add("text_model.embeddings.token_embedding.weight", {vocabulary, 40}, 1);
-  model.add("text_model.embeddings.position_embedding.weight", {16, 40}, 0.5F);
-  model.add("text_model.final_layer_norm.weight", {40}, 0.1F, 1);
-  model.add("text_model.final_layer_norm.bias", {40});
-  model.add("text_projection.weight", {24, 40});
-  model.add("logit_scale", {}, 0, 4.6F);
-  model.write();
-}
-
-std::string config_of(const std::string& activation, std::size_t vocabulary = 50) {
-  return R"({"projection_dim":24,"vision_config":{"hidden_size":60,"num_hidden_layers":3,"num_attention_heads":4,"intermediate_size":1100,)"
-         R"("image_size":35,"patch_size":7,"hidden_act":")" + activation + R"("},"text_config":{"hidden_size":40,"num_hidden_layers":2,"num_attention_heads":4,)"
-         R"("intermediate_size":96,"max_position_embeddings":16,"vocab_size":)" + std::to_string(vocabulary) + R"(,"hidden_act":")" + activation + "\"}}";
 }
 
 /// The bytes, each alone and at the end of a word, and what begins and ends a text: no merges.
@@ -172,14 +78,6 @@ void write_vocabulary(const std::string& folder) {
   }
   std::ofstream(folder + "/vocab.json") << "{" << json << R"("<|startoftext|>":512,"<|endoftext|>":513})";
   std::ofstream(folder + "/merges.txt") << "#version: 0.2\n";
-}
-
-double largest_difference(const std::vector<float>& a, const std::vector<float>& b) {
-  REQUIRE(a.size() == b.size());
-  REQUIRE_FALSE(a.empty());
-  double largest = 0;
-  for (std::size_t i = 0; i < a.size(); ++i) largest = std::max(largest, std::abs(static_cast<double>(a[i]) - static_cast<double>(b[i])));
-  return largest;
 }
 
 }  // namespace
@@ -338,7 +236,7 @@ TEST_CASE("products of narrow numbers are those of the rounded factors") {
   }
 }
 
-TEST_CASE("the packed tower answers as ATen's operators do, each picture the same bits in any company") {
+TEST_CASE("each set of kernels gives a picture the same bits in any company, and nearly those of the portable one") {
   for (const std::string activation : {"quick_gelu", "gelu"}) {
     CAPTURE(activation);
     ModelFolder folder(config_of(activation));
@@ -352,7 +250,7 @@ TEST_CASE("the packed tower answers as ATen's operators do, each picture the sam
       tower.session()->encode_pixels(std::span(pixels).subspan(first * picture, count * picture), count, out);
       return out;
     };
-    const auto reference = encode(*make_aten_image_tower(files, weights, Device::cpu, Precision::fp32), 0, n);
+    const auto reference = encode(*make_packed_image_tower(files, weights, {&portable_tower_kernels()}), 0, n);
     double length = 0;
     for (std::size_t i = 0; i < 24; ++i) length += static_cast<double>(reference[i]) * static_cast<double>(reference[i]);
     CHECK(length == doctest::Approx(1).epsilon(1e-5));
@@ -373,12 +271,6 @@ TEST_CASE("the packed tower answers as ATen's operators do, each picture the sam
       for (auto& thread : threads) thread.join();
       CHECK(wrong == 0);
     }
-    // 16 bits and 8: near, and not the same.
-    for (const auto& [precision, least] : {std::pair{Precision::bf16, 0.99}, std::pair{Precision::int8, 0.98}}) {
-      const auto other = encode(*make_aten_image_tower(files, weights, Device::cpu, precision), 0, n);
-      CHECK(other != reference);
-      for (std::size_t i = 0; i < n; ++i) CHECK(cosine(std::span(other).subspan(i * 24, 24), std::span(reference).subspan(i * 24, 24)) > least);
-    }
     for (const NarrowKernels* kernels : narrow_kernels()) {
       CAPTURE(kernels->name);
       const auto tower = make_packed_image_tower(files, weights, {&tower_kernels(), kernels});
@@ -395,44 +287,6 @@ TEST_CASE("the packed tower answers as ATen's operators do, each picture the sam
       for (int t = 0; t < 16; ++t) threads.emplace_back([&] { if (encode(*tower, 0, n) != all) ++wrong; });
       for (auto& thread : threads) thread.join();
       CHECK(wrong == 0);
-    }
-  }
-}
-
-TEST_CASE("on CUDA a batch of any size, as a graph or not, answers as the CPU does") {
-  if (cuda_devices() == 0) {
-    MESSAGE("skipped: no CUDA device here");
-    return;
-  }
-  for (const char* activation : {"quick_gelu", "gelu"}) {
-    CAPTURE(activation);
-    ModelFolder model(R"({"projection_dim":24,"vision_config":{"hidden_size":192,"num_hidden_layers":3,"num_attention_heads":3,"intermediate_size":1096,)"
-                      R"("image_size":60,"patch_size":6,"hidden_act":")" + std::string(activation) + R"("},"text_config":{"hidden_size":40,"num_hidden_layers":2,"num_attention_heads":4,)"
-                      R"("intermediate_size":96,"max_position_embeddings":16,"vocab_size":50,"hidden_act":"gelu"}})");
-    fill_model(model, 50, {.width = 192, .hidden = 1096, .patch = 6, .tokens = 101});
-    const ClipFiles files = find_clip(model.path());
-    const ClipWeights weights(files);
-    const std::size_t most = 35, picture = 3 * 60 * 60, embedding = files.config.embedding;
-    const std::vector<float> pixels = random_floats(most * picture, 21);
-    std::vector<float> wanted(most * embedding);
-    make_packed_image_tower(files, weights)->session()->encode_pixels(pixels, most, wanted);
-    for (const Precision precision : {Precision::fp32, Precision::fp16, Precision::bf16}) {
-      for (const bool graphs : {true, false}) {
-        CAPTURE(static_cast<int>(precision));
-        CAPTURE(graphs);
-        const auto tower = make_aten_image_tower(files, weights, static_cast<Device>(0), precision, graphs);
-        const auto session = tower->session(), other = tower->session();
-        for (const std::size_t n : {1UL, 3UL, most, 2UL, 3UL, 8UL}) {
-          std::vector<float> found(n * embedding), again(n * embedding);
-          session->encode_pixels(std::span(pixels).first(n * picture), n, found);
-          std::thread([&] { other->encode_pixels(std::span(pixels).first(n * picture), n, again); }).join();
-          for (std::size_t i = 0; i < n; ++i) {
-            const auto row = [&](const std::vector<float>& rows) { return std::span(rows).subspan(i * embedding, embedding); };
-            CHECK(cosine(row(found), row(wanted)) > (precision == Precision::fp32 ? 0.99999 : precision == Precision::fp16 ? 0.9999 : 0.999));
-            CHECK(cosine(row(found), row(again)) > 0.9999);
-          }
-        }
-      }
     }
   }
 }
