@@ -6,6 +6,7 @@
 #include <adapters/clip/clip_store.hpp>
 #include <core/component.hpp>
 #include <core/device_name.hpp>
+#include <core/fork_guard.hpp>
 #include <core/sha256.hpp>
 #include <vidloom/adapters/clip.hpp>
 #include <vidloom/core/log.hpp>
@@ -42,6 +43,7 @@ struct Model {
   std::string precision;
   std::string identity;
   double scale = 100;
+  unsigned generation = process_generation();
 };
 
 /// Whether the processor multiplies tiles of bf16 (AMX), which ATen does and our kernels do not.
@@ -209,7 +211,8 @@ std::shared_ptr<const Model> share_model(const std::string& name, const std::str
   }
   const std::lock_guard lock(entry->loading);
   std::shared_ptr<const Model> model = entry->model.lock();
-  if (!model) entry->model = model = make_model(name, precision, device);
+  const bool usable = model && (model->tower->survives_fork() || model->generation == process_generation());
+  if (!usable) entry->model = model = make_model(name, precision, device);
   return model;
 }
 

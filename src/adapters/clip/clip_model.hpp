@@ -29,6 +29,7 @@ class VIDLOOM_API ImageTower {
   virtual ~ImageTower();
   virtual std::unique_ptr<Session> session() const = 0;
   virtual std::string description() const = 0;  ///< "fp32, avx2"
+  virtual bool survives_fork() const { return true; }  ///< whether a child of the process that made it may use it
 };
 
 /// By our own kernels; each embedding is bit for bit the same whatever its company. Throws Error(model).

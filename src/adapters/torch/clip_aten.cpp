@@ -1,6 +1,7 @@
 // CLIP's picture tower by ATen's operators: what the packed tower is compared with, and what runs on CUDA, in 16 bits and in 8.
 #include <adapters/torch/clip_aten.hpp>
 
+#include <core/fork_guard.hpp>
 #include <vidloom/core/error.hpp>
 #include <vidloom/core/log.hpp>
 #include <vidloom/tensors.hpp>
@@ -144,6 +145,7 @@ class AtenImageTower final : public ImageTower {
     constexpr const char* names[] = {"fp32", "bf16", "fp16", "int8"};
     return std::string(names[static_cast<std::size_t>(weights_->place.precision)]) + ", ATen on " + weights_->place.device.str();
   }
+  bool survives_fork() const override { return weights_->place.device.is_cpu(); }
   std::unique_ptr<Session> session() const override {
     if (auto session = graphs_ ? make_graph_session(weights_) : nullptr) return session;
     return std::make_unique<Work>(weights_);
@@ -199,6 +201,13 @@ int cuda_devices() noexcept try {
 
 std::shared_ptr<const ImageTower> make_aten_image_tower(const ClipFiles& files, const ClipWeights& weights, Device device, Precision precision,
                                                         bool graphs) {
+  if (device != Device::cpu) {
+    static ForkGuard guard;
+    if (guard.foreign()) {
+      throw Error(Code::forked, "clip used a CUDA device before fork(), and after that no child can; load the model in the worker processes alone, or use device cpu");
+    }
+    guard.use("CUDA device");
+  }
   Warnings warnings;
   const c10::WarningUtils::WarningHandlerGuard taken(&warnings);
   try {
