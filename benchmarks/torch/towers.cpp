@@ -1,11 +1,14 @@
 // CLIP's towers alone, behind the line protocol of the side-by-side runs: ours, ATen's operators as the same tower, and as the limit one
 // matrix product with as many operations.
+#include <adapters/clip/amx.hpp>
 #include <adapters/clip/clip_model.hpp>
 #include <adapters/torch/clip_aten.hpp>
 #include <side_by_side/line_protocol.hpp>
 
 #include <ATen/ops/matmul.h>
 #include <ATen/ops/rand.h>
+
+#include <immintrin.h>
 
 #include <map>
 #include <memory>
@@ -113,17 +116,40 @@ VIDLOOM_PEAK(fma_512, "avx512f", 64, VIDLOOM_FMA)
 VIDLOOM_PEAK(bf16_512, "avx512f,avx512bf16", 64, VIDLOOM_BF16)
 VIDLOOM_PEAK(vnni_512, "avx512f,avx512vnni", 64, VIDLOOM_VNNI)
 
+/// The same by tiles of AMX: sums in tiles 0 to 3, each step adds to all four.
+struct alignas(64) TileShapes {
+  std::uint8_t palette = 1, start_row = 0, reserved[14] = {};
+  std::uint16_t row_bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
+  std::uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
+};
+#define VIDLOOM_TILE_PEAK(name, set, instruction)                                                    \
+  __attribute__((target("amx-tile," set))) void name(long steps) {                                  \
+    const TileShapes shapes;                                                                         \
+    asm volatile("ldtilecfg %0" : : "m"(shapes));                                                    \
+    for (long i = 0; i < steps; ++i) {                                                               \
+      instruction(0, 4, 6);                                                                          \
+      instruction(1, 4, 7);                                                                          \
+      instruction(2, 5, 6);                                                                          \
+      instruction(3, 5, 7);                                                                          \
+    }                                                                                                \
+    _tile_release();                                                                                 \
+  }
+VIDLOOM_TILE_PEAK(bf16_tiles, "amx-bf16", _tile_dpbf16ps)
+VIDLOOM_TILE_PEAK(int8_tiles, "amx-int8", _tile_dpbusd)
+
 /// As many operations as asked for by nothing but the instruction that does most of them, on `threads` threads.
 void peak(const Request& request, Reply& reply) {
-  struct Way { void (*run)(long); double operations; } way{};
+  struct Way { void (*run)(long); double operations; } way{};  // operations of a step
   const std::string kind = request.text("kind");
-  if (kind == "bf16" && __builtin_cpu_supports("avx512bf16")) way = {bf16_512, 64};
-  if (kind == "int8" && __builtin_cpu_supports("avx512vnni")) way = {vnni_512, 128};
-  if (kind == "fp32") way = __builtin_cpu_supports("avx512f") ? Way{fma_512, 32} : Way{fma_256, 16};
+  if (kind == "bf16" && __builtin_cpu_supports("avx512bf16")) way = {bf16_512, 12 * 64};
+  if (kind == "int8" && __builtin_cpu_supports("avx512vnni")) way = {vnni_512, 12 * 128};
+  if (kind == "bf16" && usable_amx().bf16) way = {bf16_tiles, 4 * 2 * 16 * 16 * 32};
+  if (kind == "int8" && usable_amx().int8) way = {int8_tiles, 4 * 2 * 16 * 16 * 64};
+  if (kind == "fp32") way = __builtin_cpu_supports("avx512f") ? Way{fma_512, 12 * 32} : Way{fma_256, 12 * 16};
   if (!way.run) throw std::runtime_error("this processor has no instruction for " + kind);
   const int threads = request.integer("threads", 1);
   const double operations = request.number("operations");
-  const long steps = static_cast<long>(operations / (12 * way.operations * threads));
+  const long steps = static_cast<long>(operations / (way.operations * threads));
   reply.timed([&] {
     std::vector<std::thread> others;
     for (int i = 1; i < threads; ++i) others.emplace_back(way.run, steps);

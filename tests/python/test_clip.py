@@ -109,11 +109,18 @@ def test_the_precision_found_the_fastest_is_remembered(model, tmp_path, monkeypa
     if not words:  # a processor without instructions for bf16 has no choice
         assert first == "fp32"
         return
-    assert [word.read_text() for word in words] == [first]
-    words[0].write_text("bf16" if first == "fp32" else "fp32")
+    # Where both our kernels and ATen multiply by tiles of bf16 (AMX), a second word says whose are the faster.
+    whose = [word for word in words if word.read_text() in ("ours", "aten")]
+    assert len(whose) <= 1
+    (word,) = set(words) - set(whose)
+    assert word.read_text() == first
+    for answer in ("aten", "ours") if whose else ():
+        whose[0].write_text(answer)
+        assert chosen() == first and whose[0].read_text() == answer
+    word.write_text("bf16" if first == "fp32" else "fp32")
     assert chosen() != first
-    words[0].write_text("")
-    assert chosen() in ("fp32", "bf16") and words[0].read_text()
+    word.write_text("")
+    assert chosen() in ("fp32", "bf16") and word.read_text()
 
 
 def test_the_device_is_the_analysers_or_its_own(model):

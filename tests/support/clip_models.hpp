@@ -115,8 +115,8 @@ inline void fill_model(ModelFolder& model, std::size_t vocabulary = 50, const Pi
   model.write();
 }
 
-inline std::string config_of(const std::string& activation, std::size_t vocabulary = 50) {
-  return R"({"projection_dim":24,"vision_config":{"hidden_size":60,"num_hidden_layers":3,"num_attention_heads":4,"intermediate_size":1100,)"
+inline std::string config_of(const std::string& activation, std::size_t vocabulary = 50, std::size_t image_width = 60) {
+  return R"({"projection_dim":24,"vision_config":{"hidden_size":)" + std::to_string(image_width) + R"(,"num_hidden_layers":3,"num_attention_heads":4,"intermediate_size":1100,)"
          R"("image_size":35,"patch_size":7,"hidden_act":")" + activation + R"("},"text_config":{"hidden_size":40,"num_hidden_layers":2,"num_attention_heads":4,)"
          R"("intermediate_size":96,"max_position_embeddings":16,"vocab_size":)" + std::to_string(vocabulary) + R"(,"hidden_act":")" + activation + "\"}}";
 }

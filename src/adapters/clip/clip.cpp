@@ -4,6 +4,7 @@
 #include <adapters/clip/bpe_tokenizer.hpp>
 #include <adapters/clip/clip_model.hpp>
 #include <adapters/clip/clip_store.hpp>
+#include <adapters/clip/team.hpp>
 #include <core/component.hpp>
 #include <core/device_name.hpp>
 #include <core/fork_guard.hpp>
@@ -12,10 +13,6 @@
 #include <vidloom/core/log.hpp>
 #include <vidloom/core/version.hpp>
 #include <vidloom/source.hpp>
-
-#if defined(__x86_64__)
-#include <cpuid.h>
-#endif
 
 #include <algorithm>
 #include <atomic>
@@ -45,16 +42,6 @@ struct Model {
   double scale = 100;
   unsigned generation = process_generation();
 };
-
-/// Whether the processor multiplies tiles of bf16 (AMX), which ATen does and our kernels do not.
-bool has_bf16_tiles() noexcept {
-#if defined(__x86_64__)
-  unsigned a = 0, b = 0, c = 0, d = 0;
-  return __get_cpuid_count(7, 0, &a, &b, &c, &d) != 0 && (d >> 22 & 1) != 0;
-#else
-  return false;
-#endif
-}
 
 std::atomic<const AtenTowers*> known_aten_towers{nullptr};
 
@@ -97,23 +84,15 @@ bool agrees(const Trial& trial, const Trial& reference, const ClipConfig& config
   return true;
 }
 
-/// By whose products bf16 is the faster, by trying where it is not plain.
-std::shared_ptr<const ImageTower> bf16_tower(const ClipFiles& files, const ClipWeights& weights) {
-  std::shared_ptr<const ImageTower> own, other;
-  if (const NarrowKernels* const kernels = bf16_kernels()) own = make_packed_image_tower(files, weights, {&tower_kernels(), kernels});
-  if (has_bf16_tiles() || !own) other = aten_towers("clip.precision bf16 on this processor").make(files, weights, Device::cpu, Precision::bf16);
-  if (!own || !other) return own ? own : other;
-  return try_tower(*own, files.config).seconds <= try_tower(*other, files.config).seconds ? own : other;
-}
-
 std::shared_ptr<const ImageTower> int8_tower(const ClipFiles& files, const ClipWeights& weights) {
   if (const NarrowKernels* const kernels = int8_kernels()) return make_packed_image_tower(files, weights, {&tower_kernels(), kernels});
   return aten_towers("clip.precision int8 on this processor").make(files, weights, Device::cpu, Precision::int8);
 }
 
-/// All that decides which precision is the faster, apart from the model.
+/// All that decides which way of computing is the faster, apart from the model. The kernels' names tell what the system lets us use as well.
 std::string this_processor() {
-  std::string text = std::string(VIDLOOM_VERSION) + "\n" + tower_kernels().name + "\n" + std::to_string(std::thread::hardware_concurrency()) + "\n";
+  std::string text = std::string(VIDLOOM_VERSION) + "\n" + tower_kernels().name + "\n" + (bf16_kernels() ? bf16_kernels()->name : "") + "\n" +
+                     std::to_string(Team::shared()->width()) + "\n";
   std::ifstream file("/proc/cpuinfo");
   for (std::string line; std::getline(file, line) && !line.empty();) {  // of the first core
     if (line.starts_with("model name") || line.starts_with("flags")) text += line + "\n";
@@ -121,11 +100,31 @@ std::string this_processor() {
   return text;
 }
 
+/// By whose products bf16 is the faster: where both multiply by tiles, by trying once, which is remembered.
+std::shared_ptr<const ImageTower> bf16_tower(const ClipFiles& files, const ClipWeights& weights) {
+  const auto ours = [&] { return make_packed_image_tower(files, weights, {&tower_kernels(), bf16_kernels()}); };
+  const auto atens = [&] { return aten_towers("clip.precision bf16 on this processor").make(files, weights, Device::cpu, Precision::bf16); };
+  if (!bf16_kernels()) return atens();
+  if (!amx_bf16_kernels()) return ours();
+  const std::string key = sha256_hex("bf16/1\n" + weights.identity() + "\n" + this_processor());
+  const std::string known = recall_word(key);
+  if (known == "ours") return ours();
+  auto own = known == "aten" ? nullptr : ours();
+  try {
+    auto other = atens();
+    const bool better = own && try_tower(*own, files.config).seconds <= try_tower(*other, files.config).seconds;
+    remember_word(key, better ? "ours" : "aten");
+    return better ? own : other;
+  } catch (const Error&) {  // there is no PyTorch
+    return own ? own : ours();
+  }
+}
+
 /// The precision that answers soonest of those whose embeddings agree with fp32 (cosine of 0.999 and more), by trying: processors
 /// that have the instructions differ too much in what they gain by them. By a tenth at least. What was found is remembered, so that it is
 /// the same at each start, and sooner there.
 std::pair<std::shared_ptr<const ImageTower>, std::string> fastest_tower(const ClipFiles& files, const ClipWeights& weights) {
-  if (!bf16_kernels() && !has_bf16_tiles()) return {make_packed_image_tower(files, weights), "fp32"};
+  if (!bf16_kernels()) return {make_packed_image_tower(files, weights), "fp32"};
   const std::string key = sha256_hex("precision/1\n" + weights.identity() + "\n" + this_processor());
   const std::string known = recall_word(key);
   if (known == "fp32") return {make_packed_image_tower(files, weights), known};

@@ -5,26 +5,37 @@
 //   finished        sums of a row and of 16 columns as floats
 //   stored_narrow   whether C is wanted as the next product's operand, and then it is stored
 // in its own unnamed namespace.
+#include <adapters/clip/narrow_vectors.inl>
 
 constexpr std::size_t panel_width = 32, most_rows = 12;
-constexpr __mmask16 all16 = 0xFFFF;  // GCC 12 warns of what the forms without a mask leave undefined (its bug 105593)
 
-/// x * sigmoid(1.702 x) within 1e-4 of its value: nearer than what follows can tell. 2^x by a polynomial on [-1/2, 1/2].
+/// x * sigmoid(1.702 x) within 1e-4 of its value: nearer than what follows can tell.
 VIDLOOM_KERNEL inline Vector quick_gelu_nearly(Vector x) noexcept {
-  const __m512 power = _mm512_mul_ps(static_cast<__m512>(x), _mm512_set1_ps(-1.702F * 1.44269504088896341F));
-  const __m512 whole = _mm512_maskz_roundscale_ps(all16, power, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-  const __m512 rest = _mm512_sub_ps(power, whole);
-  __m512 p = _mm512_fmadd_ps(rest, _mm512_set1_ps(0.0096181291F), _mm512_set1_ps(0.055504109F));
-  p = _mm512_fmadd_ps(p, rest, _mm512_set1_ps(0.24022651F));
-  p = _mm512_fmadd_ps(p, rest, _mm512_set1_ps(0.69314718F));
-  p = _mm512_fmadd_ps(p, rest, _mm512_set1_ps(1.0F));
-  // The scaling goes to 0 and to infinity by itself. Of infinity the reciprocal is 0, and so is what x of -50 and less gives.
-  const __m512 below = _mm512_add_ps(_mm512_maskz_scalef_ps(all16, p, whole), _mm512_set1_ps(1.0F));
+  const __m512 power = nearly_two_to_the(_mm512_mul_ps(static_cast<__m512>(x), _mm512_set1_ps(-1.702F * 1.44269504088896341F)));
+  // Of infinity the reciprocal is 0, and so is what x of -50 and less gives.
+  const __m512 below = _mm512_add_ps(power, _mm512_set1_ps(1.0F));
   return static_cast<Vector>(_mm512_mul_ps(static_cast<__m512>(x), _mm512_maskz_rcp14_ps(all16, below)));
 }
 
 VIDLOOM_KERNEL inline Vector nearly_activated(Activation activation, Vector x) noexcept {
   return activation == Activation::quick_gelu ? quick_gelu_nearly(x) : activation == Activation::gelu ? gelu(x) : x;
+}
+
+/// One row of C from its sums.
+VIDLOOM_KERNEL inline void write_row(const NarrowProduct& p, std::size_t row, Sums left, Sums right) noexcept {
+  const auto there_left = static_cast<__mmask16>(p.columns >= 16 ? 0xFFFFU : (1U << p.columns) - 1);
+  const auto there_right = static_cast<__mmask16>(p.columns <= 16 ? 0U : (1U << (p.columns - 16)) - 1);
+  Vector one = finished(left, p, row, 0) + load(p.bias), other = finished(right, p, row, vector_floats) + load(p.bias + vector_floats);
+  std::byte* const to = p.c + row * p.c_stride;
+  if (p.residual) {
+    const auto* const more = reinterpret_cast<const float*>(reinterpret_cast<const std::byte*>(p.residual) + row * p.c_stride);
+    one += static_cast<Vector>(_mm512_maskz_loadu_ps(there_left, more));
+    other += static_cast<Vector>(_mm512_maskz_loadu_ps(there_right, more + vector_floats));
+  }
+  one = nearly_activated(p.activation, one), other = nearly_activated(p.activation, other);
+  if (stored_narrow(p, to, one, other)) return;
+  _mm512_mask_storeu_ps(to, there_left, static_cast<__m512>(one));
+  _mm512_mask_storeu_ps(to + 64, there_right, static_cast<__m512>(other));
 }
 
 /// `rows` rows of a panel, their sums in registers from the first to the last.
@@ -47,22 +58,7 @@ VIDLOOM_KERNEL void tile(const NarrowProduct& p, std::size_t first, const Fetch&
       right[i] = add(right[i], everywhere, b_right);
     }
   }
-  const Vector bias_left = load(p.bias), bias_right = load(p.bias + vector_floats);
-  const auto there_left = static_cast<__mmask16>(p.columns >= 16 ? 0xFFFFU : (1U << p.columns) - 1);
-  const auto there_right = static_cast<__mmask16>(p.columns <= 16 ? 0U : (1U << (p.columns - 16)) - 1);
-  for (std::size_t i = 0; i < rows; ++i) {
-    Vector one = finished(left[i], p, first + i, 0) + bias_left, other = finished(right[i], p, first + i, vector_floats) + bias_right;
-    std::byte* const to = p.c + (first + i) * p.c_stride;
-    if (p.residual) {
-      const auto* const more = reinterpret_cast<const float*>(reinterpret_cast<const std::byte*>(p.residual) + (first + i) * p.c_stride);
-      one += static_cast<Vector>(_mm512_maskz_loadu_ps(there_left, more));
-      other += static_cast<Vector>(_mm512_maskz_loadu_ps(there_right, more + vector_floats));
-    }
-    one = nearly_activated(p.activation, one), other = nearly_activated(p.activation, other);
-    if (stored_narrow(p, to, one, other)) continue;
-    _mm512_mask_storeu_ps(to, there_left, static_cast<__m512>(one));
-    _mm512_mask_storeu_ps(to + 64, there_right, static_cast<__m512>(other));
-  }
+  for (std::size_t i = 0; i < rows; ++i) write_row(p, first + i, left[i], right[i]);
 }
 
 using Tile = void (*)(const NarrowProduct&, std::size_t, const Fetch&) noexcept;
@@ -83,8 +79,10 @@ VIDLOOM_KERNEL void multiply(const NarrowProduct& p) noexcept {
   }
 }
 
-/// Words of `count` rows, `words` each, into the columns of a panel; the columns behind them become zero.
+/// Words of `count` rows, `words` each, into the columns of a panel; the columns beside them and the words behind them become zero.
 VIDLOOM_KERNEL void to_panel(const std::byte* rows, std::size_t count, std::size_t words, std::byte* panel) noexcept {
-  if (count < panel_width) std::memset(panel, 0, words * panel_width * 4);
+  constexpr std::size_t line = panel_width * 4;
+  const std::size_t filled = count < panel_width ? 0 : words * line, all = (words + words_in_line - 1) / words_in_line * words_in_line * line;
+  std::memset(panel + filled, 0, all - filled);
   transpose(reinterpret_cast<const float*>(rows), words, count, words, reinterpret_cast<float*>(panel), panel_width);
 }

@@ -1,8 +1,11 @@
 // Products of bf16 by AVX512_BF16: pairs of products, summed in float.
+#include <adapters/clip/amx.hpp>
 #include <adapters/clip/narrow_kernels.hpp>
+#include <adapters/clip/tile_attention.hpp>
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstring>
 #include <utility>
 
@@ -15,6 +18,7 @@ inline namespace v0 {
 namespace {
 
 #define VIDLOOM_KERNEL __attribute__((target("avx512f,avx512dq,avx512bw,avx512vl,avx512bf16,fma")))
+#define VIDLOOM_TILE_KERNEL __attribute__((target("avx512f,avx512dq,avx512bw,avx512vl,avx512bf16,fma,amx-tile,amx-bf16")))
 constexpr std::size_t vector_floats = 16;
 #include <adapters/clip/tower_vectors.inl>
 
@@ -34,6 +38,9 @@ VIDLOOM_KERNEL inline bool stored_narrow(const NarrowProduct& p, std::byte* to, 
 }
 
 #include <adapters/clip/narrow_kernels.inl>
+
+#define VIDLOOM_ADD_TILES(c, a, b) _tile_dpbf16ps(c, a, b)
+#include <adapters/clip/narrow_tiles.inl>
 
 VIDLOOM_KERNEL void narrow_row(const float* from, std::size_t width, std::byte* to) noexcept {
   for (std::size_t i = 0; i < width; i += 32) {
@@ -68,11 +75,21 @@ VIDLOOM_KERNEL void pack(float* rows, std::size_t count, std::size_t width, std:
 
 }  // namespace
 
-const NarrowKernels* bf16_kernels() noexcept {
-  static constexpr NarrowKernels set{"avx512_bf16", "bf16", panel_width, 2, true, multiply, narrow, pack};
+const NarrowKernels* avx512_bf16_kernels() noexcept {
+  static constexpr NarrowKernels set{"avx512_bf16", "bf16", panel_width, 2, true, 0, multiply, narrow, pack};
   static const bool usable = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw") &&
                              __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bf16");
   return usable ? &set : nullptr;
+}
+
+const NarrowKernels* amx_bf16_kernels() noexcept {
+  static const NarrowKernels set{"amx_bf16", "bf16", panel_width, 2, true, tile_cached_bytes, multiply_by_tiles, narrow, pack, layer_norm_by_fours, tile_attention()};
+  return avx512_bf16_kernels() && usable_amx().bf16 ? &set : nullptr;
+}
+
+const NarrowKernels* bf16_kernels() noexcept {
+  const NarrowKernels* const tiles = amx_bf16_kernels();
+  return tiles ? tiles : avx512_bf16_kernels();
 }
 
 }  // namespace v0
@@ -82,6 +99,8 @@ const NarrowKernels* bf16_kernels() noexcept {
 
 namespace vidloom {
 inline namespace v0 {
+const NarrowKernels* avx512_bf16_kernels() noexcept { return nullptr; }
+const NarrowKernels* amx_bf16_kernels() noexcept { return nullptr; }
 const NarrowKernels* bf16_kernels() noexcept { return nullptr; }
 }  // namespace v0
 }  // namespace vidloom

@@ -15,16 +15,23 @@ constexpr std::size_t round_up(std::size_t value, std::size_t to) noexcept { ret
 // Rows that go by a panel in one piece of work: few enough to stay in a second-level cache, of narrow numbers at least, and many enough
 // that all panels are not fetched more often than need be.
 constexpr std::size_t rows_at_once = 144;
+std::size_t rows_by_a_panel(const Arithmetic& arithmetic, std::size_t row_bytes) noexcept {
+  return arithmetic.narrow ? std::max(rows_at_once, arithmetic.narrow->cached_bytes / row_bytes) : rows_at_once;
+}
 // Query rows whose scores are in memory at once.
 constexpr std::size_t queries_at_once = 48;
 
+// Heads of a sequence whose attention in narrow numbers is one piece of work.
+constexpr std::size_t heads_at_once = 3;
 // Rows that one piece of work writes of an operand.
 constexpr std::size_t rows_written_at_once = 16;
 
-void narrow_all(const Arithmetic& arithmetic, Team& team, const float* from, std::size_t width, std::size_t rows, OperandBuffer& to) noexcept {
+/// \param from  rows of floats, or of bf16 where `halves` says so
+void narrow_all(const Arithmetic& arithmetic, Team& team, const Operand& from, bool halves, std::size_t rows, OperandBuffer& to) noexcept {
   team.run((rows + rows_written_at_once - 1) / rows_written_at_once, [&](std::size_t piece, unsigned) noexcept {
-    const std::size_t first = piece * rows_written_at_once;
-    to.write(arithmetic, from + first * width, first, std::min(rows_written_at_once, rows - first));
+    const std::size_t first = piece * rows_written_at_once, count = std::min(rows_written_at_once, rows - first);
+    if (halves) to.write_halves(arithmetic, from, first, count);
+    else to.write(arithmetic, reinterpret_cast<const float*>(from.data + first * from.stride), first, count);
   });
 }
 
@@ -72,12 +79,16 @@ void OperandBuffer::write(const Arithmetic& arithmetic, const float* from, std::
   }
 }
 
+void OperandBuffer::write_halves(const Arithmetic& arithmetic, const Operand& from, std::size_t first, std::size_t count) noexcept {
+  arithmetic.narrow->narrow_halves(from.data + first * from.stride, from.stride, count, width_, data_ + first * stride_, stride_, scales_ + first);
+}
+
 PackedLinear::PackedLinear(const Arithmetic& arithmetic, Team& team, std::size_t outputs, std::size_t inputs,
                            const std::function<void(std::size_t, std::span<float>)>& row, std::vector<float> bias)
     : arithmetic_(arithmetic), outputs_(outputs), inputs_(inputs), bias_(std::move(bias)) {
   const NarrowKernels* const narrow = arithmetic.narrow;
   const std::size_t width = panel_width_ = narrow ? narrow->panel_width : arithmetic.wide->panel_width, count = round_up(outputs, width) / width;
-  panel_bytes_ = narrow ? round_up(inputs, narrow->numbers_in_word) / narrow->numbers_in_word * 4 * width : inputs * width * sizeof(float);
+  panel_bytes_ = narrow ? round_up(inputs, words_in_line * narrow->numbers_in_word) / narrow->numbers_in_word * 4 * width : inputs * width * sizeof(float);
   panels_ = map_weights(count * panel_bytes_);
   if (narrow) {
     scales_.resize(count * 2 * width);
@@ -144,7 +155,7 @@ void PackedLinear::multiply_panel(const std::byte* panel, std::size_t index, con
 
 void PackedLinear::multiply(Team& team, const Operand& a, std::size_t rows, std::byte* c, std::size_t c_stride, Activation activation,
                             const float* residual, bool narrow_c) const noexcept {
-  const std::size_t panels = round_up(outputs_, panel_width_) / panel_width_, blocks = (rows + rows_at_once - 1) / rows_at_once;
+  const std::size_t panels = round_up(outputs_, panel_width_) / panel_width_, at_once = rows_by_a_panel(arithmetic_, a.stride), blocks = (rows + at_once - 1) / at_once;
   if (!panels_) {
     // All rows by a panel while it is there.
     const std::size_t block_floats = panel_width_ * inputs_;
@@ -176,9 +187,15 @@ void PackedLinear::operator()(Team& team, const Operand& a, std::size_t rows, Op
   if (!arithmetic_.narrow || arithmetic_.narrow->gives_narrow) {
     return multiply(team, a, rows, c.data(), c.stride(), activation, nullptr, arithmetic_.narrow != nullptr);
   }
-  float* const answer = scratch.ask(rows * outputs_);
-  multiply(team, a, rows, reinterpret_cast<std::byte*>(answer), outputs_ * sizeof(float), activation, nullptr, false);
-  narrow_all(arithmetic_, team, answer, outputs_, rows, c);
+  const bool halves = arithmetic_.narrow->narrow_halves != nullptr;
+  const std::size_t stride = halves ? round_up(outputs_, panel_width_) * 2 : outputs_ * sizeof(float);
+  std::byte* const answer = reinterpret_cast<std::byte*>(scratch.ask(rows * stride / sizeof(float)));
+  multiply(team, a, rows, answer, stride, activation, nullptr, halves);
+  narrow_all(arithmetic_, team, {answer, stride}, halves, rows, c);
+}
+
+void PackedLinear::as_bf16(Team& team, const Operand& a, std::size_t rows, std::byte* c, std::size_t c_stride) const noexcept {
+  multiply(team, a, rows, c, c_stride, Activation::none, nullptr, true);
 }
 
 /// Softmax(Q K^T) V for every head of every sequence. Of a head the keys are packed as the panels of one product; the values are those
@@ -232,32 +249,66 @@ void Transformer::attend(const TowerKernels& kernels, Team& team, Workspace& wor
   });
 }
 
+void Transformer::attend_narrow(const NarrowKernels& kernels, Team& team, Workspace& workspace, std::span<const Sequence> sequences, bool only_wanted,
+                                const Operand& queries, const Operand& keys_values, std::byte* mixed, std::size_t mixed_stride) const {
+  const std::size_t size = width / heads, pieces = (heads + heads_at_once - 1) / heads_at_once;
+  std::size_t longest = 0;
+  for (const Sequence& sequence : sequences) longest = std::max(longest, sequence.length);
+  const std::size_t need = attention_scratch(longest, size) / sizeof(float);
+  for (auto& scratch : workspace.scratch) scratch.ask(need);
+  team.run(sequences.size() * pieces, [&](std::size_t index, unsigned member) noexcept {
+    const std::size_t which = index / pieces, head = index % pieces * heads_at_once, row = only_wanted ? which : sequences[which].first;
+    const std::byte* const keys = keys_values.data + sequences[which].first * keys_values.stride + head * size * 2;
+    kernels.attend({.queries = queries.data + row * queries.stride + head * size * 2,
+                    .query_stride = queries.stride,
+                    .rows = only_wanted ? 1 : sequences[which].length,
+                    .keys = keys,
+                    .values = keys + width * 2,
+                    .key_stride = keys_values.stride,
+                    .length = sequences[which].length,
+                    .size = size,
+                    .heads = std::min(heads_at_once, heads - head),
+                    .mixed = mixed + row * mixed_stride + head * size * 2,
+                    .mixed_stride = mixed_stride,
+                    .scratch = reinterpret_cast<std::byte*>(workspace.scratch[member].ask(need))});
+  });
+}
+
 void Transformer::run(const Arithmetic& arithmetic, Team& team, Workspace& workspace, float* x, std::size_t rows,
                       std::span<const Sequence> sequences, float* out) const {
   const TowerKernels& kernels = *arithmetic.wide;
   float* const mixed = workspace.mixed.ask(rows * width);
+  const bool narrow_attention = arithmetic.narrow && arithmetic.narrow->attend && !causal && width / heads % attention_size == 0;
   // An odd number of cache lines from row to row, and room for the last panel of the last row: see OperandBuffer.
-  const std::size_t kv_stride = (round_up(2 * width, 16) / 16 | 1) * 16;
-  float* const queries = workspace.heads.ask(rows * (width + kv_stride) + kernels.panel_width);
-  float* const keys_values = queries + rows * width;
+  const std::size_t number = narrow_attention ? 2 : sizeof(float), q_stride = width * number, kv_stride = (round_up(2 * q_stride, 64) / 64 | 1) * 64;
+  const std::size_t q_bytes = round_up(narrow_attention ? rows + attention_rows : rows, 32) * q_stride;
+  std::byte* const queries = reinterpret_cast<std::byte*>(workspace.heads.ask((q_bytes + rows * kv_stride) / sizeof(float) + kernels.panel_width));
+  std::byte* const keys_values = queries + q_bytes;
   OperandBuffer& normed = workspace.normed;
 
+  const auto layer_norm = arithmetic.narrow && arithmetic.narrow->layer_norm ? arithmetic.narrow->layer_norm : kernels.layer_norm;
   const auto normalise = [&](const LayerNorm& norm, const float* from, std::size_t count) {
     normed.ask(arithmetic, count, width);
-    for (auto& scratch : workspace.scratch) scratch.ask(rows_written_at_once * width);
+    for (auto& scratch : workspace.scratch) scratch.ask(width);
     team.run((count + rows_written_at_once - 1) / rows_written_at_once, [&](std::size_t piece, unsigned member) noexcept {
-      const std::size_t first = piece * rows_written_at_once, these = std::min(rows_written_at_once, count - first);
-      float* const normal = workspace.scratch[member].ask(rows_written_at_once * width);
-      kernels.layer_norm(from + first * width, these, width, norm.gain.data(), norm.bias.data(), epsilon, normal);
-      normed.write(arithmetic, normal, first, these);
+      const std::size_t first = piece * rows_written_at_once, end = std::min(first + rows_written_at_once, count);
+      float* const normal = workspace.scratch[member].ask(width);
+      for (std::size_t row = first; row < end; ++row) {
+        layer_norm(from + row * width, 1, width, norm.gain.data(), norm.bias.data(), epsilon, normal);
+        normed.write(arithmetic, normal, row, 1);
+      }
     });
+  };
+  const auto multiply = [&](const PackedLinear& weights, std::byte* to, std::size_t stride) {
+    if (narrow_attention) return weights.as_bf16(team, normed, rows, to, stride);
+    weights(team, normed, rows, reinterpret_cast<float*>(to), stride / sizeof(float));
   };
   for (std::size_t index = 0; index < layers.size(); ++index) {
     const TransformerLayer& layer = layers[index];
     // After the last layer only one row of each sequence is looked at: its keys and values are of all rows, the rest is of that one.
     const bool last_layer = index + 1 == layers.size();
     normalise(layer.before_attention, x, rows);
-    layer.key_value(team, normed, rows, keys_values, kv_stride);
+    multiply(layer.key_value, keys_values, kv_stride);
     if (last_layer) {
       float* const wanted = workspace.wanted.ask(sequences.size() * width);
       for (std::size_t i = 0; i < sequences.size(); ++i) {
@@ -268,12 +319,19 @@ void Transformer::run(const Arithmetic& arithmetic, Team& team, Workspace& works
       x = wanted;
       rows = sequences.size();
     }
-    layer.query(team, normed, rows, queries, width);
-    attend(kernels, team, workspace, sequences, last_layer, queries, keys_values, kv_stride, mixed);
-    Operand attended{reinterpret_cast<const std::byte*>(mixed), width * sizeof(float)};
+    multiply(layer.query, queries, q_stride);
+    Operand attended{reinterpret_cast<const std::byte*>(mixed), width * number};
+    if (arithmetic.narrow) workspace.mixed_operand.ask(arithmetic, rows, width);
+    if (narrow_attention) {
+      const bool at_once = arithmetic.narrow->gives_narrow;  // as the next product takes it
+      attend_narrow(*arithmetic.narrow, team, workspace, sequences, last_layer, {queries, q_stride}, {keys_values, kv_stride},
+                    at_once ? workspace.mixed_operand.data() : reinterpret_cast<std::byte*>(mixed), at_once ? workspace.mixed_operand.stride() : attended.stride);
+    } else {
+      attend(kernels, team, workspace, sequences, last_layer, reinterpret_cast<const float*>(queries), reinterpret_cast<const float*>(keys_values),
+             kv_stride / sizeof(float), mixed);
+    }
     if (arithmetic.narrow) {
-      workspace.mixed_operand.ask(arithmetic, rows, width);
-      narrow_all(arithmetic, team, mixed, width, rows, workspace.mixed_operand);
+      if (!narrow_attention || !arithmetic.narrow->gives_narrow) narrow_all(arithmetic, team, attended, narrow_attention, rows, workspace.mixed_operand);
       attended = workspace.mixed_operand;
     }
     layer.output(team, attended, rows, x, width, Activation::none, x);

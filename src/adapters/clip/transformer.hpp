@@ -46,6 +46,8 @@ class OperandBuffer {
   void ask(const Arithmetic& arithmetic, std::size_t rows, std::size_t width);
   /// Writes `count` rows from row `first` on. Thread-safe for rows apart.
   void write(const Arithmetic& arithmetic, const float* from, std::size_t first, std::size_t count) noexcept;
+  /// The same of rows of bf16, by NarrowKernels::narrow_halves.
+  void write_halves(const Arithmetic& arithmetic, const Operand& from, std::size_t first, std::size_t count) noexcept;
   std::byte* data() const noexcept { return data_; }
   std::size_t stride() const noexcept { return stride_; }
   operator Operand() const noexcept { return {data_, stride_, scales_}; }
@@ -77,6 +79,9 @@ class PackedLinear {
                   const float* residual = nullptr) const noexcept;
   /// The same as the next product's operand, in room for `rows` rows of outputs(). \param scratch  for answers that are not narrow
   void operator()(Team& team, const Operand& a, std::size_t rows, OperandBuffer& c, FloatBuffer& scratch, Activation activation) const;
+
+  /// The same as rows of bf16, `c_stride` bytes apart, with room for all panels of each; by narrow kernels alone.
+  void as_bf16(Team& team, const Operand& a, std::size_t rows, std::byte* c, std::size_t c_stride) const noexcept;
 
   std::size_t outputs() const noexcept { return outputs_; }
   std::size_t inputs() const noexcept { return inputs_; }
@@ -135,6 +140,8 @@ struct Transformer {
  private:
   void attend(const TowerKernels& kernels, Team& team, Workspace& workspace, std::span<const Sequence> sequences, bool only_wanted,
               const float* queries, const float* keys_values, std::size_t keys_values_stride, float* mixed) const;
+  void attend_narrow(const NarrowKernels& kernels, Team& team, Workspace& workspace, std::span<const Sequence> sequences, bool only_wanted,
+                     const Operand& queries, const Operand& keys_values, std::byte* mixed, std::size_t mixed_stride) const;
 };
 
 }  // namespace v0

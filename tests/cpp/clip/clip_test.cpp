@@ -10,16 +10,20 @@
 #include <vidloom/contracts/adapter.hpp>
 #include <vidloom/registry.hpp>
 
+#include <algorithm>
 #include <atomic>
 #include <cmath>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <limits>
 #include <map>
+#include <memory>
 #include <random>
 #include <span>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 using namespace vidloom;
@@ -37,11 +41,23 @@ std::vector<const TowerKernels*> all_kernels() {
 
 /// Those of this processor; where it has none the products of narrow numbers are left to ATen, and to other machines' tests.
 std::vector<const NarrowKernels*> narrow_kernels() {
+  if (!avx512_bf16_kernels()) MESSAGE("skipped: this processor has no AVX512_BF16");
+  if (!avx512_vnni_kernels()) MESSAGE("skipped: this processor has no AVX512_VNNI");
+  if (!amx_bf16_kernels() || !amx_int8_kernels()) MESSAGE("skipped: this processor has no tiles (AMX) of bf16 and int8, or the system keeps them back");
   std::vector<const NarrowKernels*> sets;
-  for (const NarrowKernels* set : {bf16_kernels(), int8_kernels()}) {
+  for (const NarrowKernels* set : {avx512_bf16_kernels(), avx512_vnni_kernels(), amx_bf16_kernels(), amx_int8_kernels()}) {
     if (set) sets.push_back(set);
   }
   return sets;
+}
+
+float from_bf16(const void* stored) {
+  std::uint16_t half = 0;
+  std::memcpy(&half, stored, sizeof half);
+  const std::uint32_t bits = std::uint32_t{half} << 16;
+  float value = 0;
+  std::memcpy(&value, &bits, sizeof value);
+  return value;
 }
 
 /// The nearest bf16 number, of two as near the even one.
@@ -78,6 +94,23 @@ void write_vocabulary(const std::string& folder) {
   }
   std::ofstream(folder + "/vocab.json") << "{" << json << R"("<|startoftext|>":512,"<|endoftext|>":513})";
   std::ofstream(folder + "/merges.txt") << "#version: 0.2\n";
+}
+
+void check_layer_norm(decltype(TowerKernels::layer_norm) layer_norm, std::size_t size) {
+  auto x = random_floats(2 * size, 6, 3);
+  for (float& value : x) value += 100;  // far from zero: the variance must not come from a difference of large sums
+  const auto gain = random_floats(size, 7), bias = random_floats(size, 8);
+  std::vector<float> out(x.size());
+  layer_norm(x.data(), 2, size, gain.data(), bias.data(), 1e-5F, out.data());
+  for (std::size_t row = 0; row < 2; ++row) {
+    double mean = 0, variance = 0;
+    for (std::size_t i = 0; i < size; ++i) mean += static_cast<double>(x[row * size + i]) / static_cast<double>(size);
+    for (std::size_t i = 0; i < size; ++i) variance += std::pow(static_cast<double>(x[row * size + i]) - mean, 2) / static_cast<double>(size);
+    for (std::size_t i = 0; i < size; ++i) {
+      const double wanted = (static_cast<double>(x[row * size + i]) - mean) / std::sqrt(variance + 1e-5) * static_cast<double>(gain[i]) + static_cast<double>(bias[i]);
+      CHECK(static_cast<double>(out[row * size + i]) == doctest::Approx(wanted).epsilon(1e-3).scale(1));
+    }
+  }
 }
 
 }  // namespace
@@ -133,22 +166,7 @@ TEST_CASE("each set of kernels multiplies, normalises and exponentiates as plain
         CHECK(static_cast<double>(row[i]) == doctest::Approx(i < valid ? std::exp(static_cast<double>(scores[i]) - largest) / sum : 0).epsilon(1e-5));
       }
     }
-    for (const std::size_t size : {3UL, 16UL, 60UL, 768UL}) {
-      auto x = random_floats(2 * size, 6, 3);
-      for (float& value : x) value += 100;  // far from zero: the variance must not come from a difference of large sums
-      const auto gain = random_floats(size, 7), bias = random_floats(size, 8);
-      std::vector<float> out(x.size());
-      kernels->layer_norm(x.data(), 2, size, gain.data(), bias.data(), 1e-5F, out.data());
-      for (std::size_t row = 0; row < 2; ++row) {
-        double mean = 0, variance = 0;
-        for (std::size_t i = 0; i < size; ++i) mean += static_cast<double>(x[row * size + i]) / static_cast<double>(size);
-        for (std::size_t i = 0; i < size; ++i) variance += std::pow(static_cast<double>(x[row * size + i]) - mean, 2) / static_cast<double>(size);
-        for (std::size_t i = 0; i < size; ++i) {
-          const double wanted = (static_cast<double>(x[row * size + i]) - mean) / std::sqrt(variance + 1e-5) * static_cast<double>(gain[i]) + static_cast<double>(bias[i]);
-          CHECK(static_cast<double>(out[row * size + i]) == doctest::Approx(wanted).epsilon(1e-3).scale(1));
-        }
-      }
-    }
+    for (const std::size_t size : {3UL, 16UL, 60UL, 768UL}) check_layer_norm(kernels->layer_norm, size);
   }
 }
 
@@ -157,10 +175,10 @@ TEST_CASE("products of narrow numbers are those of the rounded factors") {
     CAPTURE(kernels->name);
     const bool bytes = kernels->numbers_in_word == 4;
     const std::size_t width = kernels->panel_width;
-    for (const std::size_t rows : {1UL, 5UL, 12UL, 13UL, 50UL}) {
+    for (const std::size_t rows : {1UL, 2UL, 5UL, 12UL, 13UL, 33UL, 50UL, 130UL}) {
       for (const std::size_t depth : {1UL, 7UL, 64UL, 147UL, 2500UL}) {
         for (const std::size_t columns : {width, width - 3, width / 2, 5UL}) {
-          const std::size_t words = (depth + kernels->numbers_in_word - 1) / kernels->numbers_in_word, stride = (words * 4 + 63) / 64 * 64 + 64;
+          const std::size_t in_line = words_in_line * kernels->numbers_in_word, words = (depth + in_line - 1) / in_line * words_in_line, stride = words * 4 + 64;
           const auto a = random_floats(rows * (depth + 2), 1), weights = random_floats(columns * depth, 2, 1 / std::sqrt(static_cast<float>(depth)));
           std::vector<float> bias = random_floats(columns, 3);
           bias.resize(width);
@@ -178,12 +196,7 @@ TEST_CASE("products of narrow numbers are those of the rounded factors") {
                 CHECK(std::abs(rounded - static_cast<double>(exact)) <= 0.501 * static_cast<double>(a_scale[i].step) + 1e-6);
               } else {
                 rounded = static_cast<double>(to_bf16(exact));
-                std::uint16_t stored = 0;
-                std::memcpy(&stored, narrowed.data() + i * stride + 2 * k, 2);
-                std::uint32_t bits = std::uint32_t{stored} << 16;
-                float value = 0;
-                std::memcpy(&value, &bits, 4);
-                CHECK(static_cast<double>(value) == rounded);
+                CHECK(static_cast<double>(from_bf16(narrowed.data() + i * stride + 2 * k)) == rounded);
               }
             }
           }
@@ -197,11 +210,10 @@ TEST_CASE("products of narrow numbers are those of the rounded factors") {
             }
           }
           std::vector<float> given = weights, scales(2 * width);
-          std::vector<std::byte> panel(words * width * 4);
+          std::vector<std::byte> panel(words * width * 4, std::byte{0x7F});
           kernels->pack(given.data(), columns, depth, panel.data(), scales.data());
           for (const Activation activation : {Activation::none, Activation::quick_gelu, Activation::gelu}) {
             for (const bool narrow_c : {false, true}) {
-              if (narrow_c && !kernels->gives_narrow) continue;
               const bool adds = activation == Activation::none && !narrow_c;
               std::vector<float> c = random_floats(rows * (width + 1), 4);
               const std::vector<float> before = c;
@@ -214,15 +226,8 @@ TEST_CASE("products of narrow numbers are those of the rounded factors") {
                   double sum = static_cast<double>(bias[j]) + (adds ? static_cast<double>(before[i * (width + 1) + j]) : 0);
                   for (std::size_t k = 0; k < depth; ++k) sum += x[i * depth + k] * w[j * depth + k];
                   const double wanted = activated(activation, sum);
-                  double found = static_cast<double>(c[i * (width + 1) + j]);
-                  if (narrow_c) {
-                    std::uint16_t stored = 0;
-                    std::memcpy(&stored, reinterpret_cast<const std::byte*>(c.data()) + i * (width + 1) * sizeof(float) + 2 * j, 2);
-                    const std::uint32_t bits = std::uint32_t{stored} << 16;
-                    float value = 0;
-                    std::memcpy(&value, &bits, 4);
-                    found = static_cast<double>(value);
-                  }
+                  const float* const row = c.data() + i * (width + 1);
+                  const auto found = static_cast<double>(narrow_c ? from_bf16(reinterpret_cast<const std::byte*>(row) + 2 * j) : row[j]);
                   worst = std::max(worst, std::abs(wanted - found) - (narrow_c ? std::abs(wanted) / 256 : 0));
                 }
                 for (std::size_t j = narrow_c ? width / 2 : columns; j < width + 1; ++j) REQUIRE(c[i * (width + 1) + j] == before[i * (width + 1) + j]);  // not ours
@@ -236,11 +241,128 @@ TEST_CASE("products of narrow numbers are those of the rounded factors") {
   }
 }
 
+TEST_CASE("8-bit products by tiles are those by vectors, bit for bit") {
+  const NarrowKernels *const vectors = avx512_vnni_kernels(), *const tiles = amx_int8_kernels();
+  if (!vectors || !tiles) {
+    MESSAGE("skipped: this processor has no AVX512_VNNI or no tiles (AMX)");
+    return;
+  }
+  REQUIRE(tiles->panel_width == vectors->panel_width);
+  const std::size_t width = tiles->panel_width, depth = 777, words = 208, stride = words * 4 + 64;
+  for (const std::size_t rows : {1UL, 17UL, 50UL, 129UL}) {
+    std::vector<float> a = random_floats(rows * depth, 1, 3);
+    if (rows > 20) a[11 * depth + 6] = std::numeric_limits<float>::infinity();
+    std::vector<std::byte> narrowed(rows * stride);
+    std::vector<RowScale> a_scale(rows);
+    vectors->narrow(a.data(), depth, rows, depth, narrowed.data(), stride, a_scale.data());
+    std::vector<std::byte> panels[2];
+    std::vector<float> scales[2], c[2];
+    for (const std::size_t which : {0UL, 1UL}) {
+      const NarrowKernels& kernels = which == 0 ? *vectors : *tiles;
+      std::vector<float> weights = random_floats(width * depth, 2, 0.1F);
+      panels[which].resize(words * width * 4), scales[which].resize(2 * width), c[which] = random_floats(rows * width, 3);
+      kernels.pack(weights.data(), width, depth, panels[which].data(), scales[which].data());
+      const std::vector<float> bias = random_floats(width, 4);
+      kernels.multiply({.a = narrowed.data(), .a_stride = stride, .a_scale = a_scale.data(), .panel = panels[which].data(), .panel_scale = scales[which].data(),
+                        .words = words, .c = reinterpret_cast<std::byte*>(c[which].data()), .c_stride = width * sizeof(float), .rows = rows, .columns = width,
+                        .bias = bias.data(), .residual = c[which].data(), .activation = Activation::quick_gelu});
+    }
+    CHECK(panels[0] == panels[1]);
+    CHECK(std::memcmp(c[0].data(), c[1].data(), c[0].size() * sizeof(float)) == 0);
+    if (rows > 20) CHECK(std::ranges::none_of(std::span(c[1]).subspan(11 * width, width), [](float value) { return std::isfinite(value); }));
+  }
+}
+
+TEST_CASE("attention of narrow numbers is that of plain arithmetic with the rounded ones") {
+  for (const NarrowKernels* kernels : narrow_kernels()) {
+    if (!kernels->attend) continue;
+    CAPTURE(kernels->name);
+    for (const std::size_t length : {1UL, 5UL, 32UL, 50UL, 77UL, 257UL}) {
+      for (const std::size_t size : {32UL, 64UL, 96UL}) {
+        for (const std::size_t rows : {std::size_t{1}, length}) {
+          constexpr std::size_t heads = 2;
+          const std::size_t width = heads * size;
+          const auto bf16_rows = [&](std::size_t count, unsigned seed, float scale) {
+            std::vector<std::uint16_t> numbers;
+            for (const float number : random_floats(count * width, seed, scale)) {
+              const float rounded = to_bf16(number);
+              std::uint32_t bits = 0;
+              std::memcpy(&bits, &rounded, sizeof bits);
+              numbers.push_back(static_cast<std::uint16_t>(bits >> 16));
+            }
+            return numbers;
+          };
+          auto queries = bf16_rows(rows, 1, 0.6F);
+          const auto keys = bf16_rows(length, 2, 1), values = bf16_rows(length, 3, 1);
+          queries.resize((rows + attention_rows - 1) / attention_rows * attention_rows * width, 0x7FC0);  // NaN: not ours
+          std::vector<std::byte> scratch_memory(attention_scratch(length, size) + 64, std::byte{0xFF});
+          void* scratch = scratch_memory.data();
+          std::size_t room = scratch_memory.size();
+          REQUIRE(std::align(64, attention_scratch(length, size), scratch, room));
+          std::vector<std::uint16_t> mixed(rows * width + 1, 7);
+          kernels->attend({.queries = reinterpret_cast<const std::byte*>(queries.data()), .query_stride = width * 2, .rows = rows,
+                           .keys = reinterpret_cast<const std::byte*>(keys.data()), .values = reinterpret_cast<const std::byte*>(values.data()), .key_stride = width * 2,
+                           .length = length, .size = size, .heads = heads, .mixed = reinterpret_cast<std::byte*>(mixed.data()), .mixed_stride = width * 2,
+                           .scratch = static_cast<std::byte*>(scratch)});
+          const auto number = [](const std::vector<std::uint16_t>& from, std::size_t at) { return static_cast<double>(from_bf16(&from[at])); };
+          double worst = 0;
+          for (std::size_t row = 0; row < rows; ++row) {
+            for (std::size_t head = 0; head < heads; ++head) {
+              std::vector<double> weights(length);
+              double sum = 0;
+              for (std::size_t key = 0; key < length; ++key) {
+                double score = 0;
+                for (std::size_t d = head * size; d < (head + 1) * size; ++d) score += number(queries, row * width + d) * number(keys, key * width + d);
+                sum += weights[key] = std::exp(score);
+              }
+              for (std::size_t d = head * size; d < (head + 1) * size; ++d) {
+                double wanted = 0;
+                for (std::size_t key = 0; key < length; ++key) wanted += weights[key] / sum * number(values, key * width + d);
+                worst = std::max(worst, std::abs(wanted - number(mixed, row * width + d)) - std::abs(wanted) / 128);
+              }
+            }
+          }
+          CHECK(worst < 0.01);  // weights are rounded too, to 1/256 of their size
+          CHECK(mixed.back() == 7);
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("rows of bf16 become the same bytes as the floats they stand for, and are normalised as plain arithmetic does") {
+  for (const NarrowKernels* kernels : narrow_kernels()) {
+    CAPTURE(kernels->name);
+    for (const std::size_t width : {1UL, 3UL, 16UL, 60UL, 100UL, 768UL}) {
+      constexpr std::size_t rows = 3;
+      const std::size_t stride = (width + 63) / 64 * 64;
+      if (kernels->narrow_halves) {
+        std::vector<float> floats = random_floats(rows * width, 1, 2);
+        std::vector<std::uint16_t> halves;
+        for (float& value : floats) {
+          value = to_bf16(value);
+          std::uint32_t bits = 0;
+          std::memcpy(&bits, &value, sizeof bits);
+          halves.push_back(static_cast<std::uint16_t>(bits >> 16));
+        }
+        std::vector<std::byte> bytes[2] = {std::vector<std::byte>(rows * stride), std::vector<std::byte>(rows * stride)};
+        std::vector<RowScale> scales[2] = {std::vector<RowScale>(rows), std::vector<RowScale>(rows)};
+        kernels->narrow(floats.data(), width, rows, width, bytes[0].data(), stride, scales[0].data());
+        kernels->narrow_halves(reinterpret_cast<const std::byte*>(halves.data()), width * 2, rows, width, bytes[1].data(), stride, scales[1].data());
+        CHECK(bytes[0] == bytes[1]);
+        for (std::size_t row = 0; row < rows; ++row) CHECK((scales[0][row].step == scales[1][row].step && scales[0][row].least == scales[1][row].least));
+      }
+      if (kernels->layer_norm) check_layer_norm(kernels->layer_norm, width);
+    }
+  }
+}
+
 TEST_CASE("each set of kernels gives a picture the same bits in any company, and nearly those of the portable one") {
-  for (const std::string activation : {"quick_gelu", "gelu"}) {
+  for (const auto& [activation, width] : {std::pair{std::string("quick_gelu"), 60UL}, std::pair{std::string("gelu"), 60UL}, std::pair{std::string("quick_gelu"), 128UL}}) {
     CAPTURE(activation);
-    ModelFolder folder(config_of(activation));
-    fill_model(folder);
+    CAPTURE(width);  // 128: heads wide enough for attention in narrow numbers
+    ModelFolder folder(config_of(activation, 50, width));
+    fill_model(folder, 50, {.width = width});
     const ClipFiles files = find_clip(folder.path());
     const ClipWeights weights(files);
     const std::size_t n = 19, picture = 3 * 35 * 35;  // more pictures than go by at once
