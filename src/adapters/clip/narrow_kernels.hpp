@@ -70,7 +70,7 @@ struct NarrowKernels {
   // As fast as such products want it; null: as TowerKernels do it, from floats to floats.
   void (*layer_norm)(const float* x, std::size_t rows, std::size_t width, const float* gain, const float* bias, float epsilon, float* out) noexcept = nullptr;
   void (*attend)(const NarrowAttention& attention) noexcept = nullptr;
-  /// As `narrow`, from rows of bf16, `from_stride` bytes apart: of kernels of 8 bits, so that answers pass through memory as halves.
+  /// As `narrow`, from rows of bf16, `from_stride` bytes apart: of what `attend` answered, for kernels of 8 bits.
   void (*narrow_halves)(const std::byte* from, std::size_t from_stride, std::size_t rows, std::size_t width, std::byte* to, std::size_t to_stride,
                         RowScale* scales) noexcept = nullptr;
 };

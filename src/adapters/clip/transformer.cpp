@@ -187,11 +187,10 @@ void PackedLinear::operator()(Team& team, const Operand& a, std::size_t rows, Op
   if (!arithmetic_.narrow || arithmetic_.narrow->gives_narrow) {
     return multiply(team, a, rows, c.data(), c.stride(), activation, nullptr, arithmetic_.narrow != nullptr);
   }
-  const bool halves = arithmetic_.narrow->narrow_halves != nullptr;
-  const std::size_t stride = halves ? round_up(outputs_, panel_width_) * 2 : outputs_ * sizeof(float);
-  std::byte* const answer = reinterpret_cast<std::byte*>(scratch.ask(rows * stride / sizeof(float)));
-  multiply(team, a, rows, answer, stride, activation, nullptr, halves);
-  narrow_all(arithmetic_, team, {answer, stride}, halves, rows, c);
+  const std::size_t stride = outputs_ * sizeof(float);
+  std::byte* const answer = reinterpret_cast<std::byte*>(scratch.ask(rows * outputs_));
+  multiply(team, a, rows, answer, stride, activation, nullptr, false);
+  narrow_all(arithmetic_, team, {answer, stride}, false, rows, c);
 }
 
 void PackedLinear::as_bf16(Team& team, const Operand& a, std::size_t rows, std::byte* c, std::size_t c_stride) const noexcept {
