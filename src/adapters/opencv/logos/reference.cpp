@@ -265,6 +265,35 @@ std::vector<Window> windows_of(const Patch& patch) {
   return windows;
 }
 
+/// \param stride  2: every second pixel, of every second row
+Samples samples_of(const Patch& patch, int stride) {
+  Samples samples;
+  const cv::Rect mark = cv::boundingRect(patch.weights);  // the grid reaches beyond it
+  for (std::size_t i = 0; i < samples.ninths.size(); ++i) {
+    Samples::Ninth& ninth = samples.ninths[i];
+    const int row = static_cast<int>(i) / 3, column = static_cast<int>(i) % 3;
+    for (int y = mark.y + mark.height * row / 3; y < mark.y + mark.height * (row + 1) / 3; ++y) {
+      if ((y - mark.y) % stride != 0) continue;
+      for (int x = mark.x + mark.width * column / 3; x < mark.x + mark.width * (column + 1) / 3; ++x) {
+        if ((x + y / stride) % stride != 0 || !patch.weights.at<std::uint8_t>(y, x)) continue;
+        const float value = patch.values.at<float>(y, x) - Samples::middle;
+        samples.pixels.push_back({patch.origin.x + static_cast<float>(x) * patch.step, patch.origin.y + static_cast<float>(y) * patch.step, value});
+        ninth.count += 1, ninth.sum += static_cast<double>(value), ninth.squares += static_cast<double>(value * value);
+      }
+    }
+    ninth.end = samples.pixels.size();
+  }
+  return samples;
+}
+
+/// What is drawn of the mark itself: 255, padded as its views are.
+cv::Mat padded_mask(const Picture& picture, Look look) {
+  const cv::Mat own = look == Look::opaque ? cv::Mat(picture.size, CV_8UC1, cv::Scalar::all(255)) : picture.mask;
+  cv::Mat padded;
+  cv::copyMakeBorder(own, padded, picture.pad, picture.pad, picture.pad, picture.pad, cv::BORDER_CONSTANT, cv::Scalar::all(0));
+  return padded;
+}
+
 Patch patch_of(const Picture& picture, const Reference& reference, float size) {
   std::vector<cv::Mat> views;
   const cv::Point2f middle = render(picture, size, 0, views);
@@ -283,9 +312,7 @@ Patch patch_of(const Picture& picture, const Reference& reference, float size) {
   }
   Picture of_mask = picture;
   of_mask.views.clear();
-  cv::Mat padded;
-  cv::copyMakeBorder(picture.mask, padded, picture.pad, picture.pad, picture.pad, picture.pad, cv::BORDER_CONSTANT, cv::Scalar::all(0));
-  of_mask.views.push_back(padded);
+  of_mask.views.push_back(padded_mask(picture, reference.look));
   render(of_mask, size, 0, views);
   if (reference.look == Look::flat) {
     cv::dilate(views[0] >= 100, patch.weights, cv::getStructuringElement(cv::MORPH_ELLIPSE, {7, 7}));
@@ -299,10 +326,8 @@ Patch patch_of(const Picture& picture, const Reference& reference, float size) {
 Corners corners_of(const Picture& picture, Look look, double angle, double squeeze) {
   Corners corners;
   const cv::Mat& source = picture.views[0];
-  const cv::Mat own = look == Look::opaque ? cv::Mat(picture.size, CV_8UC1, cv::Scalar::all(255)) : picture.mask;
-  cv::Mat padded, turned = source, turned_mask;
-  cv::copyMakeBorder(own, padded, picture.pad, picture.pad, picture.pad, picture.pad, cv::BORDER_CONSTANT, cv::Scalar::all(0));
-  turned_mask = padded;
+  const cv::Mat padded = padded_mask(picture, look);
+  cv::Mat turned = source, turned_mask = padded;
   cv::Matx33d turn = cv::Matx33d::eye();
   if (squeeze < 1) {
     const double c = std::cos(angle), s = std::sin(angle);
@@ -409,7 +434,9 @@ Reference make_reference(const cv::Mat& bgr, const cv::Mat& alpha, Method method
   add_edges(picture, reference);
   reference.patch = patch_of(picture, reference, patch_size);
   reference.patch.windows = windows_of(reference.patch);
+  reference.patch.samples = samples_of(reference.patch, 2);
   reference.coarse = patch_of(picture, reference, coarse_patch_size);
+  reference.coarse.samples = samples_of(reference.coarse, 1);
   add_templates(picture, reference);
   add_corners(picture, reference);
   judge(picture, reference);

@@ -48,6 +48,21 @@ struct Window {
   double weight;  ///< 0.1: a straight edge, which is on everything; 1: edges of all directions
 };
 
+/// Known pixels of a Patch for quick comparisons, by ninths of the mark: what may be hidden is left out by thirds.
+struct Samples {
+  struct Pixel {
+    float u, v;   ///< unit space
+    float value;  ///< about `middle`
+  };
+  struct Ninth {
+    std::size_t end = 0;              ///< of its pixels, which begin where those of the ninth before end
+    double count = 0, sum = 0, squares = 0;  ///< of the values
+  };
+  static constexpr float middle = 128;
+  std::vector<Pixel> pixels{};
+  std::array<Ninth, 9> ninths{};  ///< row by row
+};
+
 /// The mark resampled to a small grid, for comparison pixel by pixel.
 struct Patch {
   cv::Mat values{};   ///< CV_32F
@@ -55,6 +70,7 @@ struct Patch {
   cv::Point2f origin{};  ///< of the grid's first pixel, in unit space
   float step = 0;        ///< of the grid, in unit space
   std::vector<Window> windows{};
+  Samples samples{};
 };
 
 /// Local features of the mark as one view shows it: squeezed along one direction, as what is seen askew, or (the first) as it is.

@@ -31,29 +31,70 @@ struct Sums {
   }
 };
 
+/// sample() for who knows that the place is within the picture.
+float sample_within(const cv::Mat& gray, float x, float y) noexcept {
+  const int left = static_cast<int>(x), top = static_cast<int>(y);
+  const float fx = x - static_cast<float>(left), fy = y - static_cast<float>(top);
+  const auto *upper = gray.ptr<std::uint8_t>(top) + left, *lower = upper + gray.step[0];
+  const float a = static_cast<float>(upper[0]) + fx * static_cast<float>(upper[1] - upper[0]);
+  const float b = static_cast<float>(lower[0]) + fx * static_cast<float>(lower[1] - lower[0]);
+  return a + fy * (b - a);
+}
+
 /// Pixels of a reference's grid against the scene: normalised cross-correlation of the whole, or of it without a third at one of its sides, which something
 /// may hide.
 class Likeness {
  public:
-  /// \param grid  root of the area of the patch's mark, in its pixels. \param stride  2: every second pixel, of every second row
-  Likeness(const Scene& scene, const Patch& patch, double size, double grid, int stride) : patch_(patch), stride_(stride), mark_(cv::boundingRect(patch.weights)) {
+  /// \param grid  root of the area of the patch's mark, in its pixels
+  Likeness(const Scene& scene, const Reference& reference, const Patch& patch, double size, double grid) : samples_(patch.samples), extent_(reference.extent) {
     std::size_t level = 0;
-    while (size / factor_ > 1.5 * grid && level + 1 < scene.levels.size()) factor_ *= 2, ++level;
+    double factor = 1;
+    while (size / factor > 1.5 * grid && level + 1 < scene.levels.size()) factor *= 2, ++level;
     gray_ = scene.levels[level];
-    share_ = 1 / factor_;
+    level_from_scene_ = {1 / factor, 0, 0.5 / factor - 0.5, 0, 1 / factor, 0.5 / factor - 0.5, 0, 0, 1};
   }
-  double at(const cv::Matx33d& map) const {
-    std::array<std::array<Sums, 3>, 3> parts{};  // thirds: by rows, then by columns
-    for (int y = mark_.y; y < mark_.y + mark_.height; y += stride_) {
-      auto& row = parts[static_cast<std::size_t>(3 * (y - mark_.y) / mark_.height)];
-      for (int third = 0; third < 3; ++third) add_run(map, y, mark_.x + mark_.width * third / 3, mark_.x + mark_.width * (third + 1) / 3, row[static_cast<std::size_t>(third)]);
+  double at(const cv::Matx33d& scene_from_unit) const {
+    const cv::Matx33d map = level_from_scene_ * scene_from_unit;
+    const bool within = lies_within(map);
+    if (map(2, 0) != 0 || map(2, 1) != 0) return compare([&map](float u, float v) { return cv::Point2f(map_point(map, static_cast<double>(u), static_cast<double>(v))); }, within);
+    const cv::Matx23f affine = (map * (1 / map(2, 2))).get_minor<2, 3>(0, 0);
+    return compare([affine](float u, float v) { return cv::Point2f(affine(0, 0) * u + affine(0, 1) * v + affine(0, 2), affine(1, 0) * u + affine(1, 1) * v + affine(1, 2)); }, within);
+  }
+
+ private:
+  static constexpr double when_hidden = 0.1;  // two thirds are alike by chance more often than the whole
+
+  bool lies_within(const cv::Matx33d& map) const {
+    const double w = extent_.width, h = extent_.height;
+    for (const cv::Point2d& corner : {map_point(map, 0, 0), map_point(map, w, 0), map_point(map, w, h), map_point(map, 0, h)}) {
+      if (!(corner.x >= 1 && corner.y >= 1 && corner.x < gray_.cols - 2 && corner.y < gray_.rows - 2)) return false;
+    }
+    return true;
+  }
+  template <class Place>
+  double compare(const Place& place, bool within) const {
+    return within ? compare_with(place, sample_within) : compare_with(place, sample);
+  }
+  template <class Place, class Look>
+  double compare_with(const Place& place, const Look& look) const {
+    std::array<Sums, 9> parts;
+    std::size_t begin = 0;
+    for (std::size_t i = 0; i < parts.size(); ++i) {
+      const Samples::Ninth& ninth = samples_.ninths[i];
+      float b = 0, bb = 0, ab = 0;
+      for (std::size_t k = begin; k < ninth.end; ++k) {
+        const Samples::Pixel& pixel = samples_.pixels[k];
+        const cv::Point2f at = place(pixel.u, pixel.v);
+        const float seen = look(gray_, at.x, at.y) - Samples::middle;
+        b += seen, bb += seen * seen, ab += seen * pixel.value;
+      }
+      begin = ninth.end;
+      parts[i] = {ninth.count, ninth.sum, static_cast<double>(b), ninth.squares, static_cast<double>(bb), static_cast<double>(ab)};
     }
     const auto without = [&parts](std::size_t row, std::size_t column) {
       Sums sums;
-      for (std::size_t i = 0; i < 3; ++i) {
-        for (std::size_t j = 0; j < 3; ++j) {
-          if (i != row && j != column) sums += parts[i][j];
-        }
+      for (std::size_t i = 0; i < parts.size(); ++i) {
+        if (i / 3 != row && i % 3 != column) sums += parts[i];
       }
       return sums.correlation();
     };
@@ -62,48 +103,25 @@ class Likeness {
     return std::max(without(none, none), most - when_hidden);
   }
 
- private:
-  static constexpr double when_hidden = 0.1;  // two thirds are alike by chance more often than the whole
-
-  void add_run(const cv::Matx33d& map, int y, int begin, int end, Sums& sums) const {
-    const bool affine = map(2, 0) == 0 && map(2, 1) == 0;
-    const double step = static_cast<double>(patch_.step), left = static_cast<double>(patch_.origin.x), v = static_cast<double>(patch_.origin.y) + y * step;
-    const double row_x = map(0, 1) * v + map(0, 2), row_y = map(1, 1) * v + map(1, 2), row_w = map(2, 1) * v + map(2, 2);
-    const auto* values = patch_.values.ptr<float>(y);
-    const auto* weights = patch_.weights.ptr<std::uint8_t>(y);
-    Sums run;
-    for (int x = begin + (begin + y / stride_) % stride_; x < end; x += stride_) {
-      if (!weights[x]) continue;
-      const double u = left + x * step, w = affine ? map(2, 2) : map(2, 0) * u + row_w;
-      const double scale = w == 1 ? 1 : 1 / w;
-      const double place_x = (map(0, 0) * u + row_x) * scale, place_y = (map(1, 0) * u + row_y) * scale;
-      const double p = static_cast<double>(values[x]);
-      const double q = static_cast<double>(sample(gray_, static_cast<float>((place_x + 0.5) * share_ - 0.5), static_cast<float>((place_y + 0.5) * share_ - 0.5)));
-      run.n += 1, run.a += p, run.b += q, run.aa += p * p, run.bb += q * q, run.ab += p * q;
-    }
-    sums += run;
-  }
-
-  const Patch& patch_;
-  int stride_;
-  cv::Rect mark_;  ///< of the grid what belongs to the mark
+  const Samples& samples_;
+  cv::Size2f extent_;
   cv::Mat gray_;
-  double factor_ = 1, share_ = 1;  ///< scene pixels in one of `gray_`'s; the other way round
+  cv::Matx33d level_from_scene_;
 };
 
 }  // namespace
 
 double likeness(const Scene& scene, const Reference& reference, const cv::Matx33d& map) {
-  return Likeness(scene, reference.patch, size_of(map, reference), patch_size, 2).at(map);
+  return Likeness(scene, reference, reference.patch, size_of(map, reference), static_cast<double>(patch_size)).at(map);
 }
 
 double rough_likeness(const Scene& scene, const Reference& reference, const cv::Matx33d& map) {
-  return Likeness(scene, reference.coarse, size_of(map, reference), coarse_patch_size, 1).at(map);
+  return Likeness(scene, reference, reference.coarse, size_of(map, reference), static_cast<double>(coarse_patch_size)).at(map);
 }
 
 double settle_by_pixels(const Scene& scene, const Reference& reference, bool roughly, cv::Matx33d& map) {
   const double size = size_of(map, reference);
-  const Likeness likeness(scene, roughly ? reference.coarse : reference.patch, size, roughly ? coarse_patch_size : patch_size, roughly ? 1 : 2);
+  const Likeness likeness(scene, reference, roughly ? reference.coarse : reference.patch, size, static_cast<double>(roughly ? coarse_patch_size : patch_size));
   const cv::Point2d centre = map_point(map, reference.extent.width / 2, reference.extent.height / 2);
   const cv::Matx33d to(1 / size, 0, -centre.x / size, 0, 1 / size, -centre.y / size, 0, 0, 1), back(size, 0, centre.x, 0, size, centre.y, 0, 0, 1);
   double best = likeness.at(map);
