@@ -81,7 +81,7 @@ int main(int count, char** arguments) {
   cv::setNumThreads(1);
   for (std::ifstream file(arguments[3], std::ios::binary); read_picture(file, CV_8UC1, picture); ++frame) {
     const double start = cpu_ms();
-    const Scene scene = make_scene(picture, method != Method::features, method != Method::shape);
+    const Scene scene = make_scene(picture, {.templates = method != Method::features, .thumbnails = method != Method::features, .corners = method != Method::shape});
     const double middle = cpu_ms();
     if (const auto mark = truth.find(frame); mark != truth.end()) {
       // Where a mark gets lost: the nearest guess of each kind, the nearest after it was placed, and what that has to say.

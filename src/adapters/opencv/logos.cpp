@@ -66,8 +66,9 @@ class Logos final : public DetectionAdapter {
 
   void load() override {
     references_ = logo_search::read_references(files_, method_);
-    templates_ = std::ranges::any_of(*references_, [](const Reference& one) { return !one.templates.empty(); });
-    corners_ = std::ranges::any_of(*references_, &Reference::textured);
+    needs_.templates = std::ranges::any_of(*references_, [](const Reference& one) { return !one.templates.empty(); });
+    needs_.thumbnails = std::ranges::any_of(*references_, [](const Reference& one) { return !one.thumbnails.empty(); });
+    needs_.corners = std::ranges::any_of(*references_, &Reference::textured);
   }
 
   void detect(std::span<const Item> items, std::span<Result<Detections>> out, const BatchContext& context) override {
@@ -96,7 +97,7 @@ class Logos final : public DetectionAdapter {
   }
 
   std::vector<Answer> search(const cv::Mat& gray, cv::Point offset, const Affine& display_from_gray, Size frame) const {
-    const logo_search::Scene scene = logo_search::make_scene(gray, templates_, corners_);
+    const logo_search::Scene scene = logo_search::make_scene(gray, needs_);
     std::vector<std::vector<Find>> found(references_->size());
     // Each reference by itself: which thread does it changes nothing.
     cv::parallel_for_(cv::Range(0, static_cast<int>(found.size())), [&](const cv::Range& range) {
@@ -163,7 +164,7 @@ class Logos final : public DetectionAdapter {
   const logo_search::ReferenceFiles files_;
   const std::shared_ptr<const Vocabulary> vocabulary_;
   std::shared_ptr<const std::vector<Reference>> references_;
-  bool templates_ = false, corners_ = false;  // what any reference needs of a picture
+  logo_search::Needs needs_{};
 };
 
 }  // namespace

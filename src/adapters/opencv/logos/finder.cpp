@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 namespace vidloom {
 inline namespace v0 {
@@ -10,7 +11,7 @@ namespace {
 
 constexpr std::size_t most_by_features = 2;  // of each view
 // Guesses of a print that are looked at closely, and the rough likeness they must have.
-constexpr std::size_t most_of_print = 8, most_doubtful = 6, most_tried = 24;
+constexpr std::size_t most_of_print = 10, most_doubtful = 8, most_tried = 24, most_tried_by_thumbnail = 16;
 constexpr double least_rough = 0.2, least_likeness = 0.4, hardly_doubtful = 0.65;
 // Places below these are not worth the pixels' comparison.
 // Sums of likeness and direction, 2 at most.
@@ -56,45 +57,53 @@ bool place_by_pixels(const Scene& scene, const Reference& reference, bool by_fea
   return best > 0;
 }
 
-/// Of many guesses at a print those worth a close look, each moved to where it fits roughly.
-std::vector<Candidate> best_of_print(const Scene& scene, const Reference& reference, const std::vector<Candidate>& candidates) {
+using Ends = std::array<cv::Point2d, 2>;
+Ends ends_of(const Reference& reference, const cv::Matx33d& map) { return {map_point(map, 0, 0), map_point(map, reference.extent.width, reference.extent.height)}; }
+bool known(const std::vector<Ends>& taken, const Ends& ends, double near) {
+  return std::any_of(taken.begin(), taken.end(), [&](const Ends& other) {
+    const cv::Point2d a = ends[0] - other[0], b = ends[1] - other[1];
+    return std::hypot(a.x, a.y) < near && std::hypot(b.x, b.y) < near;
+  });
+}
+
+struct Climbed {
+  double likeness;
+  Candidate candidate;
+};
+
+/// The `most` guesses that are roughly likest, each moved to where it fits roughly.
+void climb(const Scene& scene, const Reference& reference, const std::vector<Candidate>& candidates, std::size_t most, std::vector<Climbed>& climbed) {
   std::vector<std::pair<double, std::size_t>> ranked;
   for (std::size_t i = 0; i < candidates.size(); ++i) {
     const double worth = rough_likeness(scene, reference, candidates[i].scene_from_unit);
     if (worth >= least_rough) ranked.emplace_back(-worth, i);
   }
   std::sort(ranked.begin(), ranked.end());
-  using Ends = std::array<cv::Point2d, 2>;
-  const auto ends_of = [&reference](const cv::Matx33d& map) { return Ends{map_point(map, 0, 0), map_point(map, reference.extent.width, reference.extent.height)}; };
-  const auto known = [](const std::vector<Ends>& taken, const Ends& ends, double near) {
-    return std::any_of(taken.begin(), taken.end(), [&](const Ends& other) {
-      const cv::Point2d a = ends[0] - other[0], b = ends[1] - other[1];
-      return std::hypot(a.x, a.y) < near && std::hypot(b.x, b.y) < near;
-    });
-  };
   std::vector<Ends> tried;
-  std::vector<std::pair<double, Candidate>> settled;
   for (const auto& [worth, i] : ranked) {
     Candidate candidate = candidates[i];
-    const double size = size_of(candidate.scene_from_unit, reference);
-    const Ends ends = ends_of(candidate.scene_from_unit);
-    if (known(tried, ends, 0.06 * size)) continue;
+    const Ends ends = ends_of(reference, candidate.scene_from_unit);
+    if (known(tried, ends, 0.06 * size_of(candidate.scene_from_unit, reference))) continue;
     tried.push_back(ends);
     cv::Matx33d map = candidate.scene_from_unit;
     const double likeness = settle_by_pixels(scene, reference, true, map);
     // What several features agree on is more exact than a coarse grid.
     if (candidate.inliers == 0) candidate.scene_from_unit = map;
-    settled.emplace_back(likeness, candidate);
-    if (tried.size() == most_tried) break;
+    climbed.push_back({likeness, candidate});
+    if (tried.size() == most) break;
   }
-  std::stable_sort(settled.begin(), settled.end(), [](const auto& a, const auto& b) { return a.first > b.first; });
+}
+
+/// Those worth a close look.
+std::vector<Candidate> best_of_print(const Reference& reference, std::vector<Climbed> climbed) {
+  std::stable_sort(climbed.begin(), climbed.end(), [](const Climbed& a, const Climbed& b) { return a.likeness > b.likeness; });
   std::vector<Candidate> best;
-  tried.clear();
-  for (const auto& [likeness, candidate] : settled) {
+  std::vector<Ends> taken;
+  for (const auto& [likeness, candidate] : climbed) {
     if (likeness < (best.size() < most_doubtful ? least_likeness : hardly_doubtful)) break;
-    const Ends ends = ends_of(candidate.scene_from_unit);
-    if (known(tried, ends, 0.08 * size_of(candidate.scene_from_unit, reference))) continue;
-    tried.push_back(ends);
+    const Ends ends = ends_of(reference, candidate.scene_from_unit);
+    if (known(taken, ends, 0.08 * size_of(candidate.scene_from_unit, reference))) continue;
+    taken.push_back(ends);
     best.push_back(candidate);
     if (best.size() == most_of_print) break;
   }
@@ -111,7 +120,12 @@ std::vector<Candidate> guesses(const Scene& scene, const Reference& reference) {
     const std::vector<Candidate> more = search_templates(scene, reference, print);
     candidates.insert(candidates.end(), more.begin(), more.end());
   }
-  return print ? best_of_print(scene, reference, candidates) : candidates;
+  if (!print) return candidates;
+  // Thumbnails are likest to their guesses by construction: without a share of their own the others would never have their turn.
+  std::vector<Climbed> climbed;
+  climb(scene, reference, candidates, most_tried, climbed);
+  if (!reference.thumbnails.empty()) climb(scene, reference, search_thumbnails(scene, reference), most_tried_by_thumbnail, climbed);
+  return best_of_print(reference, std::move(climbed));
 }
 
 bool place(const Scene& scene, const Reference& reference, const Candidate& candidate, cv::Matx33d& map) {

@@ -322,6 +322,39 @@ Patch patch_of(const Picture& picture, const Reference& reference, float size) {
   return patch;
 }
 
+void add_thumbnails(const Picture& picture, Reference& reference) {
+  if (reference.look == Look::flat) return;
+  constexpr double least_contrast = 4, largest_weight = 255;
+  Picture of_mask = picture;
+  of_mask.views = {padded_mask(picture, reference.look)};
+  std::vector<cv::Mat> views, masks;
+  for (int turn = -angle_steps; turn <= angle_steps; ++turn) {
+    Thumbnail made;
+    made.angle = static_cast<float>(turn * angle_step);
+    const cv::Point2f middle = render(picture, thumbnail_size, made.angle, views);
+    render(of_mask, thumbnail_size, made.angle, masks);
+    cv::Mat known = masks[0] >= 160;
+    cv::Rect part = cv::boundingRect(known);
+    if (part.area() == 0) continue;
+    if (part.width % 2 != 0) {
+      cv::copyMakeBorder(known, known, 0, 0, 0, 1, cv::BORDER_CONSTANT, cv::Scalar::all(0));
+      cv::copyMakeBorder(views[0], views[0], 0, 0, 0, 1, cv::BORDER_REPLICATE);
+      ++part.width;
+    }
+    made.middle = middle - cv::Point2f(part.tl());
+    made.known = known(part).clone();
+    cv::Mat values;
+    views[0](part).convertTo(values, CV_32F);
+    values -= cv::mean(values, made.known);
+    values.setTo(0, ~made.known);
+    const double most = cv::norm(values, cv::NORM_INF);
+    if (most < least_contrast) continue;
+    values.convertTo(made.weights, CV_16S, largest_weight / most);
+    made.scale = static_cast<float>(1 / (cv::norm(made.weights) * std::sqrt(cv::countNonZero(made.known))));
+    reference.thumbnails.push_back(std::move(made));
+  }
+}
+
 /// \param angle  of the direction it is squeezed along, radians. \param squeeze  by how much; 1: not at all
 Corners corners_of(const Picture& picture, Look look, double angle, double squeeze) {
   Corners corners;
@@ -438,10 +471,12 @@ Reference make_reference(const cv::Mat& bgr, const cv::Mat& alpha, Method method
   reference.coarse = patch_of(picture, reference, coarse_patch_size);
   reference.coarse.samples = samples_of(reference.coarse, 1);
   add_templates(picture, reference);
+  add_thumbnails(picture, reference);
   add_corners(picture, reference);
   judge(picture, reference);
   if (method == Method::features) {
     reference.templates.clear();
+    reference.thumbnails.clear();
     if (!reference.textured && reference.corners.front().at.size() >= 12 ) reference.textured = true;
     if (!reference.textured) reference.hopeless = true, reference.weakness = "it has too few corners for method features";
   }

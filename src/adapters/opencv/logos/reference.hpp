@@ -73,6 +73,15 @@ struct Patch {
   Samples samples{};
 };
 
+/// The mark so small that a whole picture can be compared with it, turned by some angle.
+struct Thumbnail {
+  float angle = 0;        ///< radians, clockwise as seen
+  cv::Point2f middle{};   ///< of the mark, in pixels of the thumbnail
+  cv::Mat weights{};      ///< CV_16S, an even number of columns: brightness about its mean, 0 where `known` is
+  cv::Mat known{};        ///< CV_8U: 255 where `weights` says what is there
+  float scale = 0;        ///< times the sum of products with a picture, over the spread of that: their correlation
+};
+
 /// Local features of the mark as one view shows it: squeezed along one direction, as what is seen askew, or (the first) as it is.
 struct Corners {
   cv::Matx33d view_from_unit = cv::Matx33d::eye();
@@ -94,6 +103,7 @@ struct Reference {
   std::vector<Template> templates{};
   std::array<std::vector<EdgePoint>, 3> edges{};  ///< as seen at `edge_sizes`
   Patch patch{}, coarse{};
+  std::vector<Thumbnail> thumbnails{};  ///< of prints
   std::vector<Corners> corners{};  ///< at least one; more where it is textured
 };
 
@@ -105,6 +115,8 @@ constexpr float smallest_template = 26, template_ratio = 1.149F;
 constexpr int template_scales = 8, template_scales_first_level = 5;
 constexpr int template_points = 63;  ///< 4 points each at most: their sum fits a byte
 constexpr float patch_size = 44, coarse_patch_size = 20;  ///< root of the area of a Patch's mark, in its pixels
+
+constexpr float thumbnail_size = 12;  ///< root of the area of a Thumbnail's mark, in its pixels
 
 /// Which ways are taken to find a mark.
 enum class Method : std::uint8_t { automatic, features, shape };

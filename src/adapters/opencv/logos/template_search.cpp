@@ -84,6 +84,12 @@ cv::Point2d map_point(const cv::Matx33d& map, double x, double y) noexcept {
   return {(map(0, 0) * x + map(0, 1) * y + map(0, 2)) / w, (map(1, 0) * x + map(1, 1) * y + map(1, 2)) / w};
 }
 
+cv::Matx33d similarity(double size, double angle, cv::Point2d middle, const Reference& reference) noexcept {
+  const double c = std::cos(angle) * size, s = std::sin(angle) * size;
+  const double x = reference.extent.width / 2, y = reference.extent.height / 2;
+  return {c, -s, middle.x - c * x + s * y, s, c, middle.y - s * x - c * y, 0, 0, 1};
+}
+
 double size_of(const cv::Matx33d& map, const Reference& reference) noexcept {
   const std::array<cv::Point2d, 4> p{map_point(map, 0, 0), map_point(map, reference.extent.width, 0),
                                      map_point(map, reference.extent.width, reference.extent.height), map_point(map, 0, reference.extent.height)};
@@ -132,9 +138,7 @@ std::vector<Candidate> search_templates(const Scene& scene, const Reference& ref
     if (known) continue;
     taken.push_back(place);
     ++of_level[hit.level];
-    const double c = std::cos(mark.angle) * place.size, s = std::sin(mark.angle) * place.size;
-    const double mx = reference.extent.width / 2, my = reference.extent.height / 2;
-    candidates.push_back({{c, -s, place.x - c * mx + s * my, s, c, place.y - s * mx - c * my, 0, 0, 1}, hit.agreement, 0});
+    candidates.push_back({similarity(place.size, static_cast<double>(mark.angle), {place.x, place.y}, reference), hit.agreement, 0});
   }
   return candidates;
 }
