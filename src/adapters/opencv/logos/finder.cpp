@@ -11,7 +11,8 @@ namespace {
 
 constexpr std::size_t most_by_features = 2;  // of each view
 // Guesses of a print that are looked at closely, and the rough likeness they must have.
-constexpr std::size_t most_of_print = 10, most_doubtful = 8, most_tried = 24, most_tried_by_thumbnail = 16;
+constexpr std::size_t most_of_print = 8, most_doubtful = 6, most_tried = 24;
+constexpr std::size_t most_by_thumbnail = 5, most_doubtful_by_thumbnail = 4, most_tried_by_thumbnail = 16;
 constexpr double least_rough = 0.2, least_likeness = 0.4, hardly_doubtful = 0.65;
 // Places below these are not worth the pixels' comparison.
 // Sums of likeness and direction, 2 at most.
@@ -72,7 +73,8 @@ struct Climbed {
 };
 
 /// The `most` guesses that are roughly likest, each moved to where it fits roughly.
-void climb(const Scene& scene, const Reference& reference, const std::vector<Candidate>& candidates, std::size_t most, std::vector<Climbed>& climbed) {
+std::vector<Climbed> climb(const Scene& scene, const Reference& reference, const std::vector<Candidate>& candidates, std::size_t most) {
+  std::vector<Climbed> climbed;
   std::vector<std::pair<double, std::size_t>> ranked;
   for (std::size_t i = 0; i < candidates.size(); ++i) {
     const double worth = rough_likeness(scene, reference, candidates[i].scene_from_unit);
@@ -92,22 +94,23 @@ void climb(const Scene& scene, const Reference& reference, const std::vector<Can
     climbed.push_back({likeness, candidate});
     if (tried.size() == most) break;
   }
+  return climbed;
 }
 
-/// Those worth a close look.
-std::vector<Candidate> best_of_print(const Reference& reference, std::vector<Climbed> climbed) {
+/// Adds those worth a close look. \param doubtful  so many may be less likely
+void add_best(const Reference& reference, std::vector<Climbed> climbed, std::size_t most, std::size_t doubtful, std::vector<Candidate>& best) {
   std::stable_sort(climbed.begin(), climbed.end(), [](const Climbed& a, const Climbed& b) { return a.likeness > b.likeness; });
-  std::vector<Candidate> best;
   std::vector<Ends> taken;
+  for (const Candidate& one : best) taken.push_back(ends_of(reference, one.scene_from_unit));
+  std::size_t added = 0;
   for (const auto& [likeness, candidate] : climbed) {
-    if (likeness < (best.size() < most_doubtful ? least_likeness : hardly_doubtful)) break;
+    if (added == most || likeness < (added < doubtful ? least_likeness : hardly_doubtful)) break;
     const Ends ends = ends_of(reference, candidate.scene_from_unit);
     if (known(taken, ends, 0.08 * size_of(candidate.scene_from_unit, reference))) continue;
     taken.push_back(ends);
     best.push_back(candidate);
-    if (best.size() == most_of_print) break;
+    ++added;
   }
-  return best;
 }
 
 }  // namespace
@@ -121,11 +124,13 @@ std::vector<Candidate> guesses(const Scene& scene, const Reference& reference) {
     candidates.insert(candidates.end(), more.begin(), more.end());
   }
   if (!print) return candidates;
-  // Thumbnails are likest to their guesses by construction: without a share of their own the others would never have their turn.
-  std::vector<Climbed> climbed;
-  climb(scene, reference, candidates, most_tried, climbed);
-  if (!reference.thumbnails.empty()) climb(scene, reference, search_thumbnails(scene, reference), most_tried_by_thumbnail, climbed);
-  return best_of_print(reference, std::move(climbed));
+  std::vector<Candidate> best;
+  add_best(reference, climb(scene, reference, candidates, most_tried), most_of_print, most_doubtful, best);
+  // Thumbnails are likest to their guesses by construction: among them the others, which may be more exact, would never have their turn.
+  if (!reference.thumbnails.empty()) {
+    add_best(reference, climb(scene, reference, search_thumbnails(scene, reference), most_tried_by_thumbnail), most_by_thumbnail, most_doubtful_by_thumbnail, best);
+  }
+  return best;
 }
 
 bool place(const Scene& scene, const Reference& reference, const Candidate& candidate, cv::Matx33d& map) {
