@@ -2,7 +2,8 @@
 
 cuda_clip.py TOWERS [SEGMENT] takes the program vidloom_bench_towers, and a segment of video for the second part, which wants vidloom
 itself. Random weights: speed does not depend on them. All in turn, in rounds; from float32 pixels in the CPU's memory to embeddings
-there; medians a batch, and paired ratios to ours with intervals of 95 %. A participant whose embeddings have less than a cosine of 0.999 with those of transformers in fp32 is void.
+there; medians a batch, and paired ratios to ours with intervals of 95 %. A participant whose embeddings have less than a cosine of
+0.999 with those of transformers in fp32 is void.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import torch
 import transformers
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+from side_by_side.random_clip import Vision, write_vocabulary
 from side_by_side.stats import paired_ratio
 
 SHAPES = {
@@ -34,27 +36,12 @@ LABELS += ["sky", "river", "horse", "train", "book"]
 Participant = Callable[[], tuple[float, np.ndarray]]  # seconds, (n, embedding)
 
 
-class Vision(torch.nn.Module):
-    def __init__(self, model) -> None:
-        super().__init__()
-        self.vision, self.projection = model.vision_model, model.visual_projection
-
-    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-        rows = self.projection(self.vision(pixel_values=pixels).pooler_output)
-        return rows / rows.norm(dim=-1, keepdim=True)
-
-
 def make(folder: pathlib.Path, vision: dict) -> Vision:
     torch.manual_seed(5)
     config = transformers.CLIPConfig(vision_config=vision, projection_dim=512)
     model = transformers.CLIPModel(config).eval()
     model.save_pretrained(folder)
-    bytes_ = [*range(33, 127), *range(161, 173), *range(174, 256)]
-    letters = [chr(byte) for byte in bytes_] + [chr(256 + place) for place in range(256 - len(bytes_))]
-    words = letters + [letter + "</w>" for letter in letters]
-    ids = {word: place for place, word in enumerate(words)} | {"<|startoftext|>": 49406, "<|endoftext|>": 49407}
-    (folder / "vocab.json").write_text(json.dumps(ids), encoding="utf-8")
-    (folder / "merges.txt").write_text("#version: 0.2\n", encoding="utf-8")
+    write_vocabulary(folder)
     return Vision(model).eval()
 
 
@@ -125,7 +112,7 @@ def towers(program: str, scratch: pathlib.Path, shape: str, precisions: list[str
             part = np.ascontiguousarray(pixels[:batch])
             routes = ["graph_" + precision, "cuda_" + precision] if precision != "fp32" else ["cuda_fp32"]
             people: dict[str, Participant] = {
-                f"ours, {route}": (lambda route=route: ours.image(folder, route, file, batch)) for route in routes
+                f"ours, {route}": (lambda route=route, batch=batch: ours.image(folder, route, file, batch)) for route in routes
             }
             people["transformers"] = torch_participant(typed, part, kind)
             people["torch.compile with CUDA graphs"] = torch_participant(compiled, part, kind)
@@ -141,6 +128,7 @@ def segments(segment: str, folder: pathlib.Path, vision: Vision, count: int) -> 
     """The first picture of a segment to the scores of 20 labels."""
     import cv2
     import PIL.Image
+
     import vidloom as vl
 
     half = vision.to(torch.float16)
@@ -171,7 +159,12 @@ def segments(segment: str, folder: pathlib.Path, vision: Vision, count: int) -> 
         people = {"ours on the GPU": ours(gpu), "ours on the CPU": ours(cpu), "OpenCV, PIL, transformers in fp16 on the GPU": usual}
         expected = usual()[1]
         print(f"\n{segment}: first picture to scores of {len(LABELS)} labels")
-        for line in rounds(people, count, lambda rows: "" if float((rows * expected).sum()) > 0.98 else f"void: {float((rows * expected).sum())}"):
+
+        def check(rows: np.ndarray) -> str:
+            cosine = float((rows * expected).sum())
+            return "" if cosine > 0.98 else f"void: a cosine of {cosine:.5f}"
+
+        for line in rounds(people, count, check):
             print("  " + line, flush=True)
         print("  " + ", ".join(one.health()["brands"]["precision"] for one in (gpu, cpu)))
 

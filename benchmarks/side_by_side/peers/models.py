@@ -22,6 +22,7 @@ import torch
 
 from .. import cuda_stubs
 from ..peer import Reply, serve
+from ..random_clip import Vision, write_vocabulary
 from . import tensors
 
 LENGTH = 12
@@ -39,19 +40,9 @@ def _model(folder: str) -> Any:
     return _clip().CLIPModel.from_pretrained(folder).eval()
 
 
-class _Vision(torch.nn.Module):
-    def __init__(self, model: Any) -> None:
-        super().__init__()
-        self.vision, self.projection = model.vision_model, model.visual_projection
-
-    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-        rows = self.projection(self.vision(pixel_values=pixels).pooler_output)
-        return rows / rows.norm(dim=-1, keepdim=True)
-
-
 @cache
-def _vision(folder: str) -> _Vision:
-    return _Vision(_model(folder)).eval()
+def _vision(folder: str) -> Vision:
+    return Vision(_model(folder)).eval()
 
 
 @cache
@@ -124,7 +115,7 @@ def _image(request: dict[str, str], reply: Reply, run: Any) -> None:
 
 
 @cache
-def _typed_vision(folder: str, precision: str) -> _Vision:
+def _typed_vision(folder: str, precision: str) -> Vision:
     return _vision(folder) if precision == "f32" else _vision(folder).to(torch.bfloat16)
 
 
@@ -287,13 +278,7 @@ def make(folder: pathlib.Path, film: str) -> None:
     unfinished = folder.with_name("unfinished_" + folder.name)
     model = library.CLIPModel(library.CLIPConfig()).eval()
     model.save_pretrained(unfinished)
-    # A vocabulary of single bytes under the ids that CLIP's has for them, so that any text can be read.
-    bytes_ = [*range(33, 127), *range(161, 173), *range(174, 256)]
-    letters = [chr(byte) for byte in bytes_] + [chr(256 + place) for place in range(256 - len(bytes_))]
-    words = letters + [letter + "</w>" for letter in letters]
-    ids = {word: place for place, word in enumerate(words)} | {"<|startoftext|>": 49406, "<|endoftext|>": 49407}
-    (unfinished / "vocab.json").write_text(json.dumps(ids), encoding="utf-8")
-    (unfinished / "merges.txt").write_text("#version: 0.2\n", encoding="utf-8")
+    write_vocabulary(unfinished)
     rng = np.random.default_rng(5)
     tokens = np.concatenate([np.full((20, 1), 49406), rng.integers(0, 49406, (20, LENGTH - 2)), np.full((20, 1), 49407)], 1)
     tokens.astype(np.int64).tofile(unfinished / "ids.bin")
@@ -305,7 +290,7 @@ def make(folder: pathlib.Path, film: str) -> None:
     pixels = np.stack([np.asarray(tensors.hf_pil(picture), np.float32) for picture in pictures])
     pixels.tofile(unfinished / "pixels.bin")
     with torch.inference_mode():
-        images = _Vision(model)(torch.from_numpy(pixels)).tolist()
+        images = Vision(model)(torch.from_numpy(pixels)).tolist()
         texts = _features(model, torch.from_numpy(tokens)).tolist()
     expected = {"images": images, "texts": texts, "segment": images[0]}
     (unfinished / "expected.json").write_text(json.dumps(expected), encoding="utf-8")
