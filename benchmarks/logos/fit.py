@@ -86,7 +86,7 @@ def answers(rows: list[dict]) -> list[dict]:
     return [row for row, _ in kept]
 
 
-NAMES = ("support", "direction", "ncc", "low", "middle", "high", "size", "inliers", "stretch")
+NAMES = ("support", "exact", "direction", "ncc", "low", "middle", "high", "size", "inliers", "stretch")
 
 
 def nearness(share: float) -> float:
@@ -94,14 +94,29 @@ def nearness(share: float) -> float:
 
 
 # What the confidence is made of; see confidence_of() in src/adapters/opencv/logos/evidence.cpp.
-WEIGHED = {
-    "direction": lambda row: row["direction"],
-    "low": lambda row: nearness(row["low"]),
-    "middle": lambda row: nearness(row["middle"]),
-    "high": lambda row: nearness(row["high"]),
+COMMON = {
     "small": lambda row: max(0.0, float(np.log2(80 / max(1.0, row["size"])))),
     "plain": lambda row: row["plain"],
     "stretch": lambda row: float(np.log(row["stretch"])),
+}
+WEIGHED = {
+    "flat": {
+        "direction": lambda row: row["seen_direction"],
+        "low": lambda row: nearness(row["seen_low"]),
+        "middle": lambda row: nearness(row["seen_middle"]),
+        "high": lambda row: nearness(row["seen_high"]),
+        "whole_low": lambda row: nearness(row["low"]),
+        "exact": lambda row: nearness(row["exact"]),
+        "bends": lambda row: float(np.log(0.05 + row["bends"])),
+        **COMMON,
+    },
+    "textured": {
+        "direction": lambda row: row["direction"],
+        "low": lambda row: nearness(row["low"]),
+        "middle": lambda row: nearness(row["middle"]),
+        "high": lambda row: nearness(row["high"]),
+        **COMMON,
+    },
 }
 
 
@@ -122,11 +137,11 @@ def logistic(x: np.ndarray, y: np.ndarray, ridge: float = 1.0) -> np.ndarray:
 
 def fit_weights(kind: str, right: list, wrong: list) -> None:
     rows = right + wrong
-    x = np.array([[measure(row) for measure in WEIGHED.values()] for row in rows])
+    x = np.array([[measure(row) for measure in WEIGHED[kind].values()] for row in rows])
     y = np.array([row["right"] for row in rows])
     w = logistic(x, y)
     z = x @ w[:-1] + w[-1]
-    print(f"  weights of {', '.join(WEIGHED)}, constant: {np.round(w, 2).tolist()}")
+    print(f"  weights of {', '.join(WEIGHED[kind])}, constant: {np.round(w, 2).tolist()}")
     good, bad = z[y], np.sort(z[~y])[::-1]
     print(f"  wrong, strongest: {np.round(bad[:8], 2).tolist()}")
     for limit in (bad[0], bad[0] + 0.5, bad[0] + 1, bad[0] + 2):

@@ -91,7 +91,7 @@ int main(int count, char** arguments) {
       if (reference.textured) {
         for (const Candidate& one : search_features(scene, reference, 4)) guess[0] = std::max(guess[0], nearness(one.scene_from_unit, reference, mark->second));
       }
-      for (const Candidate& one : search_templates(scene, reference, reference.look != Look::flat)) guess[1] = std::max(guess[1], nearness(one.scene_from_unit, reference, mark->second));
+      for (const Candidate& one : search_templates(scene, reference)) guess[1] = std::max(guess[1], nearness(one.scene_from_unit, reference, mark->second));
       const std::vector<Candidate> candidates = guesses(scene, reference);
       for (std::size_t i = 0; i < candidates.size(); ++i) {
         cv::Matx33d map;
@@ -107,11 +107,13 @@ int main(int count, char** arguments) {
         const Evidence& e = find.evidence;
         std::printf("{\"frame\": %d, \"reference\": %zu, \"look\": %d, \"plain\": %d, \"corners\": [%.2f, %.2f, %.2f, %.2f, %.2f, %.2f, %.2f, %.2f], "
                     "\"support\": %.4f, \"direction\": %.4f, \"ncc\": %.4f, \"low\": %.4f, \"middle\": %.4f, \"high\": %.4f, "
+                    "\"seen_direction\": %.4f, \"seen_low\": %.4f, \"seen_middle\": %.4f, \"seen_high\": %.4f, \"exact\": %.4f, \"bends\": %.3f, "
                     "\"stretch\": %.3f, \"size\": %.2f, \"inliers\": %d, \"confidence\": %.5f}\n",
                     frame, i, static_cast<int>(references[i].look), references[i].plain, find.corners[0].x, find.corners[0].y, find.corners[1].x, find.corners[1].y,
                     find.corners[2].x, find.corners[2].y, find.corners[3].x, find.corners[3].y, static_cast<double>(e.edges.support),
                     static_cast<double>(e.edges.direction), static_cast<double>(e.ncc), static_cast<double>(e.windows[0]), static_cast<double>(e.windows[1]),
-                    static_cast<double>(e.windows[2]), static_cast<double>(e.stretch), static_cast<double>(e.size), e.inliers, find.confidence);
+                    static_cast<double>(e.windows[2]), static_cast<double>(e.seen_direction), static_cast<double>(e.seen_windows[0]), static_cast<double>(e.seen_windows[1]),
+                    static_cast<double>(e.seen_windows[2]), static_cast<double>(e.edges.exact), references[i].bends, static_cast<double>(e.stretch), static_cast<double>(e.size), e.inliers, find.confidence);
       }
     }
     const double end = cpu_ms();

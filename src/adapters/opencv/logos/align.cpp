@@ -13,8 +13,6 @@ namespace logo_search {
 namespace {
 
 constexpr float faintest = 4;  // levels of brightness an edge must have
-constexpr double least_settled = 0.25;   // of the best of some places around a guess, below which it was wrong
-constexpr double least_direction = 0.3;  // after the first moves, below which a guess was wrong
 
 /// What is compared: a level of the picture, and the reference's edges as seen at about the same size.
 struct View {
@@ -31,8 +29,8 @@ cv::Matx33d scene_from_level(std::size_t level) {
   return {factor, 0, shift, 0, factor, shift, 0, 0, 1};
 }
 
-/// \param largest  size in pixels above which the next smaller level of the picture is taken
-View view_of(const Scene& scene, const Reference& reference, const cv::Matx33d& map, double largest = 230) {
+View view_of(const Scene& scene, const Reference& reference, const cv::Matx33d& map) {
+  constexpr double largest = 230;  // size in pixels above which the next smaller level of the picture is taken
   double size = size_of(map, reference);
   std::size_t level = 0;
   while (size > largest && level + 1 < scene.levels.size()) size /= 2, ++level;
@@ -104,21 +102,14 @@ int polarity_of(const View& view, const Reference& reference) {
   return up > 3 * down ? 1 : down > 3 * up ? -1 : 0;
 }
 
-/// How well the gradients at the mark's edges point its way; 0 as chance has it, 1 all.
-/// \param reach  pixels to each side that the gradient is taken over. \param every  which of the edges are looked at
-double direction_at(const View& view, float reach = 1, std::size_t every = 1) {
-  double direction = 0;
-  std::size_t count = 0;
-  for (std::size_t i = 0; i < view.edges.size(); i += every, ++count) {
-    const Ray ray = ray_of(view.map, view.edges[i]);
-    const auto x = static_cast<float>(ray.at.x), y = static_cast<float>(ray.at.y);
-    const double gx = sample(view.gray, x + reach, y) - sample(view.gray, x - reach, y), gy = sample(view.gray, x, y + reach) - sample(view.gray, x, y - reach);
-    const double length = std::hypot(gx, gy);
-    if (length < faintest) continue;
-    const double along = (gx * ray.normal.x + gy * ray.normal.y) / length;
-    direction += 2 * along * along - 1;
-  }
-  return direction / static_cast<double>(std::max<std::size_t>(1, count));
+/// How well the gradient there points along the normal: 1, or -1 across it; 0 where there is none.
+double direction_at(const cv::Mat& gray, const Ray& ray) {
+  const auto x = static_cast<float>(ray.at.x), y = static_cast<float>(ray.at.y);
+  const double gx = sample(gray, x + 1, y) - sample(gray, x - 1, y), gy = sample(gray, x, y + 1) - sample(gray, x, y - 1);
+  const double length = std::hypot(gx, gy);
+  if (length < faintest) return 0;
+  const double along = (gx * ray.normal.x + gy * ray.normal.y) / length;
+  return 2 * along * along - 1;
 }
 
 bool believable(const cv::Matx33d& map, const Reference& reference, double size_before) {
@@ -132,12 +123,12 @@ bool believable(const cv::Matx33d& map, const Reference& reference, double size_
   return size > 0.5 * size_before && size < 2 * size_before && size >= 14;
 }
 
-/// One round. \param unknowns  4: similarity; 6: affine; 8: with perspective
-bool step(View& view, int reach, int sign, int unknowns, std::size_t every) {
+/// One round. \param unknowns  6: affine; 8: with perspective
+bool step(View& view, int reach, int sign, int unknowns) {
   const double size = view.size;
   cv::Point2d middle(0, 0);
   std::vector<Ray> rays;
-  for (std::size_t i = 0; i < view.edges.size(); i += every) rays.push_back(ray_of(view.map, view.edges[i])), middle += rays.back().at;
+  for (const EdgePoint& edge : view.edges) rays.push_back(ray_of(view.map, edge)), middle += rays.back().at;
   middle *= 1.0 / static_cast<double>(std::max<std::size_t>(1, rays.size()));
   cv::Matx<double, 8, 8> a = cv::Matx<double, 8, 8>::zeros();
   cv::Matx<double, 8, 1> b = cv::Matx<double, 8, 1>::zeros();
@@ -176,84 +167,69 @@ bool step(View& view, int reach, int sign, int unknowns, std::size_t every) {
 
 }  // namespace
 
-bool settle(const Scene& scene, const Reference& reference, cv::Matx33d& map) {
-  View view = view_of(scene, reference, map, 45);
-  cv::Matx33d chosen = view.map;
-  double best = direction_at(view, 2, 2);
-  const auto attempt = [&](double scale, double turn, double right, double down) {
-    const cv::Point2d middle = map_point(view.map, reference.extent.width / 2, reference.extent.height / 2);
-    const double c = scale * std::cos(turn), s = scale * std::sin(turn);
-    const cv::Matx33d before = view.map;
-    view.map = cv::Matx33d(c, -s, middle.x - c * middle.x + s * middle.y + right, s, c, middle.y - s * middle.x - c * middle.y + down, 0, 0, 1) * before;
-    const double direction = direction_at(view, 2, 2);
-    if (direction > best) best = direction, chosen = view.map;
-    view.map = before;
-  };
-  const auto shift = [&] {
-    for (const double right : {-2.0, 0.0, 2.0}) {
-      for (const double down : {-2.0, 0.0, 2.0}) attempt(1, 0, right, down);
-    }
-    view.map = chosen;
-  };
-  shift();
-  if (best < least_settled / 2) return false;
-  for (const double scale : {1.0, 0.86, 1.16}) {
-    for (const double turn : {0.0, -0.087, 0.087}) attempt(scale, turn, 0, 0);
-  }
-  view.map = chosen;
-  shift();
-  map = scene_from_level(view.level) * chosen;
-  return best >= least_settled;
-}
-
-bool align(const Scene& scene, const Reference& reference, cv::Matx33d& map, bool settled) {
+bool align(const Scene& scene, const Reference& reference, cv::Matx33d& map) {
+  constexpr int rounds = 4, widest = 3, narrowest = 2;  // pixels
   const double before = size_of(map, reference);
-  // A guess is off by up to a tenth of the mark: that is bridged where the mark is small, and the rest where it is seen well.
-  for (const bool coarse : {true, false}) {
-    if (coarse && settled) continue;
-    View view = view_of(scene, reference, map, coarse ? 80 : 230);
-    if (view.edges.size() < 12) return false;
-    const int widest = coarse ? std::clamp(static_cast<int>(std::lround(view.size * 0.11)), 3, 8) : 3;
-    const int sign = polarity_of(view, reference);
-    const int rounds = coarse ? 6 : 4;
-    for (int round = 0; round < rounds; ++round) {
-      const double done = static_cast<double>(round) / (rounds - 1);
-      const int reach = std::max(2, static_cast<int>(std::lround(widest * (1 - done) + 2 * done)));
-      const int unknowns = coarse ? (round < 3 ? 4 : 6) : (round < 1 ? 6 : 8);
-      // Every second edge does for the first moves.
-      if (!step(view, reach, sign, unknowns, coarse ? 2 : 1)) return false;
-      const cv::Matx33d now = scene_from_level(view.level) * view.map;
-      if (!believable(now, reference, before)) return false;
-      map = now * (1 / now(2, 2));
-    }
-    // Most guesses are wrong and end here.
-    if (coarse && direction_at(view) < least_direction) return false;
+  View view = view_of(scene, reference, map);
+  if (view.edges.size() < 12) return false;
+  const int sign = polarity_of(view, reference);
+  for (int round = 0; round < rounds; ++round) {
+    const double done = static_cast<double>(round) / (rounds - 1);
+    if (!step(view, static_cast<int>(std::lround(widest * (1 - done) + narrowest * done)), sign, round < 1 ? 6 : 8)) return false;
+    const cv::Matx33d now = scene_from_level(view.level) * view.map;
+    if (!believable(now, reference, before)) return false;
+    map = now * (1 / now(2, 2));
   }
   return true;
 }
 
+bool in_third(Side side, cv::Point2f place, const Reference& reference) noexcept {
+  const float third = 1.0F / 3, across = place.x / reference.extent.width, down = place.y / reference.extent.height;
+  switch (side) {
+    case Side::left: return across < third;
+    case Side::right: return across > 1 - third;
+    case Side::upper: return down < third;
+    default: return down > 1 - third;
+  }
+}
+
 EdgeEvidence edge_evidence(const Scene& scene, const Reference& reference, const cv::Matx33d& map) {
+  constexpr std::size_t least_edges = 8;  // of a part
   const View view = view_of(scene, reference, map);
   EdgeEvidence evidence;
   if (view.edges.empty()) return evidence;
+  struct Mean {
+    double sum = 0;
+    std::size_t count = 0;
+    float value() const { return count == 0 ? 0.0F : static_cast<float>(sum / static_cast<double>(count)); }
+  };
+  Mean whole;
+  std::array<Mean, sides.size()> without;
   std::vector<double> strengths;
-  double seen = 0;
   std::vector<Observed> all;
   for (const EdgePoint& edge : view.edges) {
     const Ray ray = ray_of(view.map, edge);
     all.push_back(look_along(view.gray, ray, 3, 0));
     if (all.back().seen) strengths.push_back(std::abs(all.back().strength));
+    const double direction = direction_at(view.gray, ray);
+    whole.sum += direction, ++whole.count;
+    for (std::size_t i = 0; i < sides.size(); ++i) {
+      if (!in_third(sides[i], edge.at, reference)) without[i].sum += direction, ++without[i].count;
+    }
   }
-  const auto count = static_cast<double>(view.edges.size());
-  evidence.direction = static_cast<float>(direction_at(view));
+  evidence.direction = whole.value();
+  for (std::size_t i = 0; i < sides.size(); ++i) evidence.without[i] = without[i].count < least_edges ? -1.0F : without[i].value();
   if (strengths.empty()) return evidence;
   std::nth_element(strengths.begin(), strengths.begin() + static_cast<std::ptrdiff_t>(strengths.size() / 2), strengths.end());
   const double median = strengths[strengths.size() / 2];
+  std::size_t near = 0, exact = 0;
   for (const Observed& observed : all) {
-    if (!observed.seen || std::abs(observed.offset) > 1.5 || std::abs(observed.strength) < 0.3 * median) continue;
-    ++seen;
+    if (!observed.seen || std::abs(observed.strength) < 0.3 * median) continue;
+    if (std::abs(observed.offset) <= 1.5) ++near;
+    if (std::abs(observed.offset) <= 0.75) ++exact;
   }
-  evidence.support = static_cast<float>(seen / count);
+  evidence.support = static_cast<float>(near) / static_cast<float>(view.edges.size());
+  evidence.exact = static_cast<float>(exact) / static_cast<float>(view.edges.size());
   return evidence;
 }
 

@@ -18,9 +18,8 @@ struct Candidate {
   int inliers = 0;      ///< features that agree on it; 0 where it came otherwise
 };
 
-/// By templates of edge directions: sizes from 26 pixels up, turned by up to 45 degrees. Best first.
-/// \param thorough  more of them, for who tells good from bad quickly
-std::vector<Candidate> search_templates(const Scene& scene, const Reference& reference, bool thorough);
+/// By templates of edge directions: sizes from 26 pixels up, turned by up to 45 degrees. Best first, most of them wrong.
+std::vector<Candidate> search_templates(const Scene& scene, const Reference& reference);
 
 /// By normalised cross-correlation of thumbnails with the whole picture: prints of 38 pixels and more, turned by up to 45 degrees, in which
 /// nothing stands out. Best first.

@@ -10,10 +10,11 @@ namespace logo_search {
 namespace {
 
 constexpr std::size_t most_by_features = 2;  // of each view
-// Guesses of a print that are looked at closely, and the rough likeness they must have.
+// Guesses that are looked at closely, and the rough likeness they must have.
+constexpr std::size_t most_of_flat = 6, most_tried_of_flat = 12;
 constexpr std::size_t most_of_print = 8, most_doubtful = 6, most_tried = 24;
 constexpr std::size_t most_by_thumbnail = 5, most_doubtful_by_thumbnail = 4, most_tried_by_thumbnail = 16;
-constexpr double least_rough = 0.2, least_likeness = 0.4, hardly_doubtful = 0.65;
+constexpr double least_rough_of_flat = 0.1, least_rough = 0.2, least_likeness = 0.4, hardly_doubtful = 0.65;
 // Places below these are not worth the pixels' comparison.
 // Sums of likeness and direction, 2 at most.
 constexpr double worth_refining = 1.0, as_good_as_it_gets = 1.85;
@@ -25,13 +26,14 @@ cv::Rect2d bounds(const Find& find) {
   return {x1, y1, x2 - x1, y2 - y1};
 }
 
-bool place_by_edges(const Scene& scene, const Reference& reference, cv::Matx33d& map) {
-  return settle(scene, reference, map) && align(scene, reference, map, false);
+/// The edges of a silhouette are its own, so that they have the last word.
+bool place_flat(const Scene& scene, const Reference& reference, cv::Matx33d& map) {
+  return settle(scene, reference, false, map) >= least_likeness && align(scene, reference, map);
 }
 
 /// Texture has edges everywhere, which lead astray, and pixels alone place it less exactly than edges: several ways are tried, and the one
 /// after which both agree best is taken.
-bool place_by_pixels(const Scene& scene, const Reference& reference, bool by_features, cv::Matx33d& map) {
+bool place_print(const Scene& scene, const Reference& reference, bool by_features, cv::Matx33d& map) {
   const cv::Matx33d guess = map;
   double best = -2;
   const auto consider = [&](const cv::Matx33d& tried) {
@@ -40,19 +42,19 @@ bool place_by_pixels(const Scene& scene, const Reference& reference, bool by_fea
   };
   cv::Matx33d aligned = guess;
   // Features place a mark within a few pixels.
-  if (by_features && align(scene, reference, aligned, true)) consider(aligned);
+  if (by_features && align(scene, reference, aligned)) consider(aligned);
   if (best > as_good_as_it_gets) return true;
   cv::Matx33d settled = guess;
-  if (settle_by_pixels(scene, reference, false, settled) >= least_likeness) {
+  if (settle(scene, reference, false, settled) >= least_likeness) {
     consider(settled);
-    if (align(scene, reference, settled, true)) consider(settled);
+    if (align(scene, reference, settled)) consider(settled);
   }
   // What is nearly right is worth all eight degrees of freedom, and the edges' exactness after that.
   if (best > worth_refining) {
     cv::Matx33d refined = map;
     if (refine_by_pixels(scene, reference, refined)) {
       consider(refined);
-      if (align(scene, reference, refined, true)) consider(refined);
+      if (align(scene, reference, refined)) consider(refined);
     }
   }
   return best > 0;
@@ -78,7 +80,7 @@ std::vector<Climbed> climb(const Scene& scene, const Reference& reference, const
   std::vector<std::pair<double, std::size_t>> ranked;
   for (std::size_t i = 0; i < candidates.size(); ++i) {
     const double worth = rough_likeness(scene, reference, candidates[i].scene_from_unit);
-    if (worth >= least_rough) ranked.emplace_back(-worth, i);
+    if (worth >= (reference.look == Look::flat ? least_rough_of_flat : least_rough)) ranked.emplace_back(-worth, i);
   }
   std::sort(ranked.begin(), ranked.end());
   std::vector<Ends> tried;
@@ -88,7 +90,7 @@ std::vector<Climbed> climb(const Scene& scene, const Reference& reference, const
     if (known(tried, ends, 0.06 * size_of(candidate.scene_from_unit, reference))) continue;
     tried.push_back(ends);
     cv::Matx33d map = candidate.scene_from_unit;
-    const double likeness = settle_by_pixels(scene, reference, true, map);
+    const double likeness = settle(scene, reference, true, map);
     // What several features agree on is more exact than a coarse grid.
     if (candidate.inliers == 0) candidate.scene_from_unit = map;
     climbed.push_back({likeness, candidate});
@@ -120,11 +122,14 @@ std::vector<Candidate> guesses(const Scene& scene, const Reference& reference) {
   std::vector<Candidate> candidates;
   if (reference.textured) candidates = search_features(scene, reference, most_by_features);
   if (!reference.templates.empty()) {
-    const std::vector<Candidate> more = search_templates(scene, reference, print);
+    const std::vector<Candidate> more = search_templates(scene, reference);
     candidates.insert(candidates.end(), more.begin(), more.end());
   }
-  if (!print) return candidates;
   std::vector<Candidate> best;
+  if (!print) {
+    add_best(reference, climb(scene, reference, candidates, most_tried_of_flat), most_of_flat, most_of_flat, best);
+    return best;
+  }
   add_best(reference, climb(scene, reference, candidates, most_tried), most_of_print, most_doubtful, best);
   // Thumbnails are likest to their guesses by construction: among them the others, which may be more exact, would never have their turn.
   if (!reference.thumbnails.empty()) {
@@ -135,7 +140,7 @@ std::vector<Candidate> guesses(const Scene& scene, const Reference& reference) {
 
 bool place(const Scene& scene, const Reference& reference, const Candidate& candidate, cv::Matx33d& map) {
   map = candidate.scene_from_unit;
-  return reference.look == Look::flat ? place_by_edges(scene, reference, map) : place_by_pixels(scene, reference, candidate.inliers > 0, map);
+  return reference.look == Look::flat ? place_flat(scene, reference, map) : place_print(scene, reference, candidate.inliers > 0, map);
 }
 
 std::vector<Find> find_one(const Scene& scene, const Reference& reference, std::size_t index) {

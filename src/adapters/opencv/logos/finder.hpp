@@ -19,7 +19,11 @@ namespace logo_search {
 struct Evidence {
   EdgeEvidence edges{};
   float ncc = 0;  ///< normalised cross-correlation over the whole mark; of flat marks without its sign
-  std::array<float, 3> windows{};  ///< the same in windows of 8 x 8 pixels of the patch: what 30, 50 and 70 % of them, by weight, do not exceed
+  using Windows = std::array<float, 3>;
+  Windows windows{};  ///< the same in windows of 8 x 8 pixels of the patch: what 30, 50 and 70 % of them, by weight, do not exceed
+  /// Direction and windows without the third, at one side, that looks most as if something hid it; else of the whole.
+  float seen_direction = 0;
+  Windows seen_windows{};
   float stretch = 1;  ///< how unequally it is scaled along two axes, 1: equally
   float size = 0;     ///< root of the area in pixels
   int inliers = 0;    ///< of features

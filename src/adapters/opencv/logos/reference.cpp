@@ -448,6 +448,7 @@ void judge(const Picture& picture, Reference& reference) {
     const double solidity = cv::contourArea(contour) / std::max(1.0, cv::contourArea(hull));
     if (solidity < 0.94) own += length * std::min(1.0, (1 - solidity) * 5);
   }
+  reference.bends = own / working_size;
   const bool one_colour = reference.look == Look::flat;
   reference.plain = one_colour && own < 0.8 * working_size && parts < 4;
   if (reference.plain) reference.weakness = "its outline is as simple as a disc's or a rectangle's";

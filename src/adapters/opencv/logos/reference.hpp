@@ -99,6 +99,7 @@ struct Reference {
   std::string weakness{};  ///< why it cannot be told from other things; empty: it can
   bool hopeless = false;   ///< nothing to look for at all
   bool plain = false;      ///< so simple that only a very good match counts
+  double bends = 0;        ///< how much of a silhouette's outline bends both ways: its length, in roots of the area
   bool textured = false;   ///< enough corners for local features
   std::vector<Template> templates{};
   std::array<std::vector<EdgePoint>, 3> edges{};  ///< as seen at `edge_sizes`

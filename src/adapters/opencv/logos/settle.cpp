@@ -46,7 +46,7 @@ float sample_within(const cv::Mat& gray, float x, float y) noexcept {
 class Likeness {
  public:
   /// \param grid  root of the area of the patch's mark, in its pixels
-  Likeness(const Scene& scene, const Reference& reference, const Patch& patch, double size, double grid) : samples_(patch.samples), extent_(reference.extent) {
+  Likeness(const Scene& scene, const Reference& reference, const Patch& patch, double size, double grid) : samples_(patch.samples), extent_(reference.extent), either_way_(reference.look == Look::flat) {
     std::size_t level = 0;
     double factor = 1;
     while (size / factor > 1.5 * grid && level + 1 < scene.levels.size()) factor *= 2, ++level;
@@ -91,12 +91,13 @@ class Likeness {
       begin = ninth.end;
       parts[i] = {ninth.count, ninth.sum, static_cast<double>(b), ninth.squares, static_cast<double>(bb), static_cast<double>(ab)};
     }
-    const auto without = [&parts](std::size_t row, std::size_t column) {
+    const auto without = [this, &parts](std::size_t row, std::size_t column) {
       Sums sums;
       for (std::size_t i = 0; i < parts.size(); ++i) {
         if (i / 3 != row && i % 3 != column) sums += parts[i];
       }
-      return sums.correlation();
+      const double all = sums.correlation();
+      return either_way_ ? std::abs(all) : all;
     };
     constexpr std::size_t none = 3;
     const double most = std::max({without(0, none), without(2, none), without(none, 0), without(none, 2)});
@@ -105,6 +106,7 @@ class Likeness {
 
   const Samples& samples_;
   cv::Size2f extent_;
+  bool either_way_;  // a silhouette is brighter or darker than what is around it
   cv::Mat gray_;
   cv::Matx33d level_from_scene_;
 };
@@ -119,7 +121,7 @@ double rough_likeness(const Scene& scene, const Reference& reference, const cv::
   return Likeness(scene, reference, reference.coarse, size_of(map, reference), static_cast<double>(coarse_patch_size)).at(map);
 }
 
-double settle_by_pixels(const Scene& scene, const Reference& reference, bool roughly, cv::Matx33d& map) {
+double settle(const Scene& scene, const Reference& reference, bool roughly, cv::Matx33d& map) {
   const double size = size_of(map, reference);
   const Likeness likeness(scene, reference, roughly ? reference.coarse : reference.patch, size, static_cast<double>(roughly ? coarse_patch_size : patch_size));
   const cv::Point2d centre = map_point(map, reference.extent.width / 2, reference.extent.height / 2);

@@ -13,10 +13,10 @@ namespace logo_search {
 namespace {
 
 // Share of the best possible agreement below which nothing is looked at. A print's edges are less sure than a silhouette's.
-constexpr double least_agreement = 0.7, least_agreement_thorough = 0.6;
+constexpr double least_of_flat = 0.65, least_of_print = 0.6;
 const float largest_on_first_level = smallest_template * std::pow(template_ratio, static_cast<float>(template_scales_first_level) - 0.5F);
 // Small marks are met by chance everywhere: without a share of their own the large ones would never have their turn.
-constexpr std::size_t most_of_first_level = 8, most_of_level = 6, times_when_thorough = 6;
+constexpr std::size_t most_of_first_level = 48, most_of_level = 36;
 constexpr int lanes = 64;
 
 struct Hit {
@@ -98,9 +98,8 @@ double size_of(const cv::Matx33d& map, const Reference& reference) noexcept {
   return std::sqrt(std::abs(twice) / 2);
 }
 
-std::vector<Candidate> search_templates(const Scene& scene, const Reference& reference, bool thorough) {
-  const double least = thorough ? least_agreement_thorough : least_agreement;
-  const std::size_t times = thorough ? times_when_thorough : 1;
+std::vector<Candidate> search_templates(const Scene& scene, const Reference& reference) {
+  const double least = reference.look == Look::flat ? least_of_flat : least_of_print;
   std::vector<Hit> hits;
   for (std::size_t level = 0; level < scene.maps.size(); ++level) {
     const ResponseMaps& maps = scene.maps[level];
@@ -126,7 +125,7 @@ std::vector<Candidate> search_templates(const Scene& scene, const Reference& ref
   std::vector<std::size_t> of_level(scene.maps.size());
   std::vector<Candidate> candidates;
   for (const Hit& hit : hits) {
-    if (of_level[hit.level] == times * (hit.level == 0 ? most_of_first_level : most_of_level)) continue;
+    if (of_level[hit.level] == (hit.level == 0 ? most_of_first_level : most_of_level)) continue;
     const Template& mark = reference.templates[hit.which];
     const double factor = static_cast<double>(1 << hit.level);
     // Pixel centres: the middle of pixel x of a level is at (x + 0.5) * factor - 0.5 of the first.
