@@ -283,6 +283,7 @@ Samples samples_of(const Patch& patch, int stride) {
     }
     ninth.end = samples.pixels.size();
   }
+  samples.around = {patch.origin + cv::Point2f(mark.tl()) * patch.step, patch.origin + cv::Point2f(mark.br()) * patch.step};
   return samples;
 }
 

@@ -61,6 +61,7 @@ struct Samples {
   static constexpr float middle = 128;
   std::vector<Pixel> pixels{};
   std::array<Ninth, 9> ninths{};  ///< row by row
+  cv::Rect2f around{};  ///< of all pixels, in unit space: around a silhouette reaches beyond the mark
 };
 
 /// The mark resampled to a small grid, for comparison pixel by pixel.

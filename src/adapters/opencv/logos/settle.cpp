@@ -46,7 +46,7 @@ float sample_within(const cv::Mat& gray, float x, float y) noexcept {
 class Likeness {
  public:
   /// \param grid  root of the area of the patch's mark, in its pixels
-  Likeness(const Scene& scene, const Reference& reference, const Patch& patch, double size, double grid) : samples_(patch.samples), extent_(reference.extent), either_way_(reference.look == Look::flat) {
+  Likeness(const Scene& scene, const Reference& reference, const Patch& patch, double size, double grid) : samples_(patch.samples), either_way_(reference.look == Look::flat) {
     std::size_t level = 0;
     double factor = 1;
     while (size / factor > 1.5 * grid && level + 1 < scene.levels.size()) factor *= 2, ++level;
@@ -65,8 +65,8 @@ class Likeness {
   static constexpr double when_hidden = 0.1;  // two thirds are alike by chance more often than the whole
 
   bool lies_within(const cv::Matx33d& map) const {
-    const double w = extent_.width, h = extent_.height;
-    for (const cv::Point2d& corner : {map_point(map, 0, 0), map_point(map, w, 0), map_point(map, w, h), map_point(map, 0, h)}) {
+    const double left = samples_.around.x, top = samples_.around.y, right = left + samples_.around.width, bottom = top + samples_.around.height;
+    for (const cv::Point2d& corner : {map_point(map, left, top), map_point(map, right, top), map_point(map, right, bottom), map_point(map, left, bottom)}) {
       if (!(corner.x >= 1 && corner.y >= 1 && corner.x < gray_.cols - 2 && corner.y < gray_.rows - 2)) return false;
     }
     return true;
@@ -105,7 +105,6 @@ class Likeness {
   }
 
   const Samples& samples_;
-  cv::Size2f extent_;
   bool either_way_;  // a silhouette is brighter or darker than what is around it
   cv::Mat gray_;
   cv::Matx33d level_from_scene_;
