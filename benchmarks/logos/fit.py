@@ -120,7 +120,10 @@ WEIGHED = {
 }
 
 
-def logistic(x: np.ndarray, y: np.ndarray, ridge: float = 1.0) -> np.ndarray:
+RIDGE = {"flat": 10.0, "textured": 1.0}
+
+
+def logistic(x: np.ndarray, y: np.ndarray, ridge: float) -> np.ndarray:
     """Weights, the constant last, by Newton's method; rights and wrongs weigh the same in sum. The ridge is per spread of a measure."""
     middle, spread = x.mean(0), x.std(0) + 1e-9
     x = np.hstack([(x - middle) / spread, np.ones((len(x), 1))])
@@ -139,7 +142,7 @@ def fit_weights(kind: str, right: list, wrong: list) -> None:
     rows = right + wrong
     x = np.array([[measure(row) for measure in WEIGHED[kind].values()] for row in rows])
     y = np.array([row["right"] for row in rows])
-    w = logistic(x, y)
+    w = logistic(x, y, RIDGE[kind])
     z = x @ w[:-1] + w[-1]
     print(f"  weights of {', '.join(WEIGHED[kind])}, constant: {np.round(w, 2).tolist()}")
     good, bad = z[y], np.sort(z[~y])[::-1]

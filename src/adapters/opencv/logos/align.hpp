@@ -24,7 +24,7 @@ struct EdgeEvidence {
   float support = 0;    ///< share of the mark's edge points with an edge of the picture within 1.5 pixels
   float exact = 0;      ///< the same within 0.75 pixels
   float direction = 0;  ///< how well the picture's gradients there point the mark's way: 1 all, 0 as chance has it
-  std::array<float, 4> without{};  ///< the same of those that do not lie in the third at each of the `sides`
+  std::array<float, 4> without{};  ///< the same of those that do not lie in the third at each of the `sides`; -1: too few to tell
 };
 
 /// A guess may be off by a step of size, angle and place: climbs the correlation of the pixels, in similarity moves first, then affine ones.

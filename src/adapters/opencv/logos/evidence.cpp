@@ -12,6 +12,7 @@ namespace logo_search {
 namespace {
 
 /// From benchmarks/logos/fit.py, rounded; the constants are moved so that 0.5 lies above the strongest wrong guess of the composites it was fitted to.
+/// `bends` of flat marks is raised by hand (from 0.56): the composites have too few discs and frames to tell what those deserve.
 struct Weights {
   double direction, low, middle, high, whole_low, exact, small, plain, bends, stretch, constant;
 };
