@@ -44,7 +44,7 @@ def main() -> int:
     if not options.film.exists():
         say(f"{options.film} is missing: `make setup` fetches it")
         return 2
-    rows = Rows(Studio(options.film, options.films), options.peers, options.stubs)
+    rows = Rows(Studio(options.film, options.films), options.peers, options.stubs, options.python, options.programs / "vidloom")
     wanted = rows.names()
     if options.rows == ["smoke"]:
         wanted = ["smoke"]
@@ -82,8 +82,9 @@ def main() -> int:
                 if figure:
                     ratio = result["faster_than"].get(person["name"])
                     times = f"   x{ratio['median']:.3f} [{ratio['low']:.3f}, {ratio['high']:.3f}]" if ratio else ""
-                    median, least, cpu = (f"{figure[key] * 1000:9.3f}" for key in ("median", "min", "cpu"))
-                    say(f"  {person['name']:44} {median} ms  least {least}  cpu {cpu}  good {figure['good']}/{figure['runs']}{times}")
+                    median, least, cpu = (figure[key] * (1 if row.unit == "MB" else 1000) for key in ("median", "min", "cpu"))
+                    text = f"{median:9.3f} {'MB' if row.unit == 'MB' else 'ms'}  least {least:9.3f}  cpu {cpu:9.3f}"
+                    say(f"  {person['name']:44} {text}  good {figure['good']}/{figure['runs']}{times}")
         remember(options, rows, cores)
     if options.write:
         report.main(options.out, options.write, rows.names())

@@ -32,6 +32,11 @@ class Reply:
         self.seconds = (time.perf_counter() - wall) / count
         self.cpu = (_cpu() - cpu) / count
 
+    def resident(self) -> None:
+        """What the process holds now, in megabytes, stands for the time: what rows in MB compare."""
+        with open("/proc/self/status", encoding="ascii") as status:
+            self.seconds = next(int(line.split()[1]) for line in status if line.startswith("VmRSS:")) / 1024
+
 
 def _cpu() -> float:
     children = resource.getrusage(resource.RUSAGE_CHILDREN)

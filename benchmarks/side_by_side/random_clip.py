@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import pathlib
 from typing import Any
 
@@ -29,3 +30,24 @@ def write_vocabulary(folder: pathlib.Path) -> None:
     ids = {word: place for place, word in enumerate(words)} | {"<|startoftext|>": 49406, "<|endoftext|>": 49407}
     (folder / "vocab.json").write_text(json.dumps(ids), encoding="utf-8")
     (folder / "merges.txt").write_text("#version: 0.2\n", encoding="utf-8")
+
+
+def scramble(model: Any, seed: int) -> None:
+    """Fills a CLIP of transformers or open_clip with numbers with which each weight matters: what they start with has no offsets, and
+    answers nearly the same to all pictures."""
+    chance = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            if name == "logit_scale":
+                weight.fill_(math.log(100))
+                continue
+            weight.normal_(generator=chance)
+            last = name.split(".")[-2] if "." in name else ""
+            if "norm" in last or "layrnorm" in last or last.startswith("ln_"):
+                weight.mul_(0.2).add_(1.0 if name.endswith("weight") else 0.0)
+            elif name.endswith("bias"):
+                weight.mul_(0.1)
+            elif "patch_embedding" in name or ("embedding" not in name and weight.dim() > 1):
+                weight.div_(math.sqrt(weight.numel() / weight.shape[0]))
+            else:
+                weight.mul_(0.5)

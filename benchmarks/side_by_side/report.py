@@ -69,6 +69,15 @@ def versions(python: pathlib.Path, vidloom_python: pathlib.Path) -> dict[str, st
     return found
 
 
+def amount(value: float, unit: str) -> str:
+    """A row's figure: seconds, whatever their `unit`, or megabytes."""
+    if unit == "MB":
+        return f"{value:.0f} MB"
+    if unit == "s":
+        return f"{value:.2f} s"
+    return _time(value)
+
+
 def _time(seconds: float) -> str:
     milliseconds = seconds * 1000
     return f"{milliseconds:.3f} ms" if milliseconds < 1 else f"{milliseconds:.2f} ms" if milliseconds < 10 else f"{milliseconds:.0f} ms"
@@ -82,13 +91,13 @@ def _person(row: dict[str, Any], name: str) -> dict[str, Any]:
     return next(person for person in row["participants"] if person["name"] == name)
 
 
-def _figure(person: dict[str, Any] | None) -> str:
+def _figure(person: dict[str, Any] | None, unit: str) -> str:
     if person is None:
         return ""
     if person["figure"] is None:
         return "void"
     figure = person["figure"]
-    return f"{_time(figure['median'])}{_mark(figure['disturbed'])}"
+    return f"{amount(figure['median'], unit)}{_mark(figure['disturbed'])}"
 
 
 def _best(row: dict[str, Any], role: str) -> dict[str, Any] | None:
@@ -102,7 +111,8 @@ def _ratio(row: dict[str, Any], name: str) -> str:
     ratio = row["faster_than"].get(name)
     if ratio is None:
         return ""
-    return f"{ratio['median']:.2f} [{ratio['low']:.2f}, {ratio['high']:.2f}]{_mark(ratio['disturbed'])}, CPU {ratio['cpu']:.2f}"
+    cpu = "" if row["unit"] == "MB" else f", CPU {ratio['cpu']:.2f}"
+    return f"{ratio['median']:.2f} [{ratio['low']:.2f}, {ratio['high']:.2f}]{_mark(ratio['disturbed'])}{cpu}"
 
 
 def table(rows: Iterable[dict[str, Any]]) -> str:
@@ -121,9 +131,10 @@ def table(rows: Iterable[dict[str, Any]]) -> str:
             f"{target['text']}: **{ {True: 'met', False: 'missed', None: 'no figure'}[target['met']] }**" for target in row["targets"]
         )
         gate = ours["gate"]["text"] if ours["gate"]["passed"] else f"**void**: {ours['gate']['text']}"
+        figure = [_figure(person, row["unit"]) for person in (ours, limit, peer)]
         lines.append(
-            f"| **{row['row']}** {row['title']} | {_figure(ours)} | {limit['name'] + ' ' if limit else ''}{_figure(limit)} | "
-            f"{_ratio(row, limit['name']) if limit else ''} | {peer['name'] + ' ' if peer else ''}{_figure(peer)} | "
+            f"| **{row['row']}** {row['title']} | {figure[0]} | {limit['name'] + ' ' if limit else ''}{figure[1]} | "
+            f"{_ratio(row, limit['name']) if limit else ''} | {peer['name'] + ' ' if peer else ''}{figure[2]} | "
             f"{_ratio(row, peer['name']) if peer else ''} | {gate} | {targets} |"
         )
     return "\n".join(lines)
@@ -142,7 +153,8 @@ def everybody(rows: Iterable[dict[str, Any]]) -> str:
             verdict = gate["text"] if gate["passed"] else f"**void**: {gate['text']}"
             verdict = verdict.replace("|", "/")
             if figure:
-                cells = [_time(figure[key]) for key in ("median", "p95", "min", "cpu")]
+                cells = [amount(figure[key], row["unit"]) for key in ("median", "p95", "min")]
+                cells += ["" if row["unit"] == "MB" else _time(figure["cpu"])]
                 cells += [f"{person['peak_rss_mb']:.0f} MB", f"{figure['good']} of {figure['runs']}{_mark(figure['disturbed'])}"]
             else:
                 cells = ["void", "", "", "", "", ""]

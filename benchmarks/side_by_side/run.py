@@ -163,7 +163,7 @@ class Bench:
         if number >= 0:
             # Tasks that repeat inside report one repetition; what they took in all is in neither figure, so the others' share is not known.
             # Beside real-time processes others only get what these leave idle.
-            foreign = max(0.0, busy - answer["cpu"]) if row.unit == "ms" and not self.realtime else 0.0
+            foreign = max(0.0, busy - answer["cpu"]) if row.unit in ("ms", "s") and not self.realtime else 0.0
             record.runs.append(Run(number, answer["seconds"], answer["cpu"], False, max(before, after), foreign))
             cores = len(self.cores)
             for run in record.runs:
@@ -215,7 +215,10 @@ class Bench:
             # ratios hold other / ours: how many times faster ours is.
             found = ratios.get(target.other)
             met = None
-            if found:
+            if target.kind == "within":
+                figure = next(person["figure"] for person in people if person["name"] == target.other)
+                met = figure["median"] <= target.bound if figure else None
+            elif found:
                 met = found["median"] >= target.bound if target.kind == "at least" else 1 / found["median"] <= target.bound
             targets.append({"text": str(target), "other": target.other, "met": met})
         return {

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import itertools
 import json
-import math
 import os
 import pathlib
+import sys
 from typing import NamedTuple
 
 import numpy as np
@@ -19,6 +19,9 @@ transformers = pytest.importorskip("transformers", reason="transformers is not i
 safetensors = pytest.importorskip("safetensors.torch", reason="safetensors is not installed: make test installs it")
 
 import vidloom as vl  # noqa: E402
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "benchmarks"))
+from side_by_side.random_clip import scramble  # noqa: E402
 
 MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 WORDS = "a photo of the logo cat dog apple google nike empty street without any".split()
@@ -64,25 +67,6 @@ def write_vocabulary(folder: pathlib.Path, size: int) -> None:
     assert len(set(tokens)) == size
     (folder / "vocab.json").write_text(json.dumps({token: i for i, token in enumerate(tokens)}), encoding="utf-8")
     (folder / "merges.txt").write_text("#version: 0.2\n" + "\n".join(merges) + "\n", encoding="utf-8")
-
-
-def scramble(model, seed: int) -> None:
-    """Numbers with which each weight matters: what transformers starts with has no offsets, and answers nearly the same to all pictures."""
-    chance = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for name, weight in model.named_parameters():
-            if name == "logit_scale":
-                weight.fill_(math.log(100))
-                continue
-            weight.normal_(generator=chance)
-            if "norm" in name or "layrnorm" in name:
-                weight.mul_(0.2).add_(1.0 if name.endswith("weight") else 0.0)
-            elif name.endswith("bias"):
-                weight.mul_(0.1)
-            elif "patch_embedding" in name or "embedding" not in name:
-                weight.div_(math.sqrt(weight.numel() / weight.shape[0]))
-            else:
-                weight.mul_(0.5)
 
 
 def open_clip_names(weights: dict) -> dict:

@@ -21,6 +21,9 @@ import vidloom as vl
 models = pytest.importorskip("clip_models")
 celery = pytest.importorskip("celery")
 EXAMPLE = pathlib.Path(__file__).resolve().parents[2] / "examples" / "celery_worker"
+# For longer: VIDLOOM_TEST_SEGMENTS=200 VIDLOOM_TEST_TASKS_PER_CHILD=20 VIDLOOM_TEST_KILLS=20.
+SEGMENTS = int(os.environ.get("VIDLOOM_TEST_SEGMENTS", "24"))
+TASKS_PER_CHILD = int(os.environ.get("VIDLOOM_TEST_TASKS_PER_CHILD", "3"))
 KILLS = int(os.environ.get("VIDLOOM_TEST_KILLS", "4"))
 
 
@@ -52,7 +55,7 @@ def broker(tmp_path_factory):
             if "eady to accept connections" in line:
                 break
         assert server.poll() is None
-        yield f"redis://127.0.0.1:{port}/7"
+        yield f"redis://127.0.0.1:{port}"
 
 
 @pytest.fixture(scope="module")
@@ -65,18 +68,24 @@ def config(tmp_path_factory) -> pathlib.Path:
     return path
 
 
-@pytest.fixture(scope="module")
-def worker(broker, config, tmp_path_factory):
-    """The example as its README starts it: (Popen, a client's app)."""
-    folder = tmp_path_factory.mktemp("worker")
+@contextlib.contextmanager
+def working(broker: str, config: pathlib.Path, folder: pathlib.Path, *flags: str):
+    """The example as its README starts it, with more flags: (Popen, a client's app)."""
     settings = {"CELERY_BROKER_URL": broker, "CELERY_RESULT_BACKEND": broker, "VIDLOOM_CONFIG": str(config), "XDG_CACHE_HOME": str(folder)}
-    command = [sys.executable, "-m", "celery", "--app", "tasks", "--workdir", str(EXAMPLE), "worker", "--concurrency", "2"]
-    command += ["--max-tasks-per-child", "3", "--loglevel", "INFO", "--without-gossip", "--without-mingle"]
+    command = [sys.executable, "-m", "celery", "--app", "tasks", "--workdir", str(EXAMPLE), "worker", *flags]
+    command += ["--loglevel", "INFO", "--without-gossip", "--without-mingle"]
     app = celery.Celery("client", broker=broker, backend=broker)
     with open(folder / "log", "w") as log:
         with ended(subprocess.Popen(command, env={**os.environ, **settings}, cwd=folder, stdout=log, stderr=subprocess.STDOUT)) as process:
             yield process, app
     print((folder / "log").read_text()[-4000:])
+
+
+@pytest.fixture(scope="module")
+def worker(broker, config, tmp_path_factory):
+    flags = ("--concurrency", "2", "--max-tasks-per-child", str(TASKS_PER_CHILD))
+    with working(f"{broker}/7", config, tmp_path_factory.mktemp("worker"), *flags) as made:
+        yield made
 
 
 def send(app, path, **options):
@@ -102,13 +111,22 @@ def expected(config, segments):
 
 
 def test_segments_through_the_queue_are_answered_as_in_process(worker, segments, expected):
-    """24 segments, three to a child: children are replaced all along."""
+    """Three to a child: children are replaced all along."""
     _, app = worker
-    sent = [(path, send(app, path)) for path in segments * 6]
+    sent = [(path, send(app, path)) for path in (segments * SEGMENTS)[:SEGMENTS]]
     for path, answer in sent:
         report = answer.get(timeout=120)
         assert report["schema"] == "vidloom/report/v1" and report["status"] == "ok"
         assert answers(report) == expected[path]
+
+
+@pytest.mark.parametrize(("number", "pool"), [(8, "threads"), (9, "solo")])
+def test_other_pools_answer_the_same(broker, config, segments, expected, tmp_path, number, pool):
+    """Each with a database of its own: a worker takes whatever waits in its."""
+    with working(f"{broker}/{number}", config, tmp_path, "--pool", pool, "--concurrency", "2") as (_, app):
+        for path, answer in [(path, send(app, path)) for path in segments * 2]:
+            report = answer.get(timeout=120)
+            assert report["status"] == "ok" and answers(report) == expected[path]
 
 
 def test_the_soft_time_limit_ends_native_work(worker, vtest, segments, tmp_path):
@@ -124,17 +142,25 @@ def test_the_soft_time_limit_ends_native_work(worker, vtest, segments, tmp_path)
     assert send(app, segments[0]).get(timeout=60)["status"] == "ok"
 
 
-def test_killed_children_lose_no_segment(worker, segments, expected):
-    """VIDLOOM_TEST_KILLS=20 for longer."""
-    process, app = worker
+def a_living_child(process: subprocess.Popen) -> int:
+    """Of the worker; waits for one to be started anew."""
     children = pathlib.Path(f"/proc/{process.pid}/task/{process.pid}/children")
-    sent = [(path, send(app, path)) for path in segments * (KILLS * 2)]
-    killed = 0
-    for number, (path, answer) in enumerate(sent):
-        report = answer.get(timeout=180)
-        assert answers(report) == expected[path]
-        if number % 8 == 0 and killed < KILLS and (alive := children.read_text().split()):
-            with contextlib.suppress(ProcessLookupError):  # it had answered its three
-                os.kill(int(alive[killed % len(alive)]), signal.SIGKILL)
-                killed += 1
-    assert killed == KILLS and process.poll() is None
+    for _ in range(600):
+        for child in children.read_text().split():
+            with contextlib.suppress(FileNotFoundError):
+                if pathlib.Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()[0] != "Z":
+                    return int(child)
+        time.sleep(0.05)
+    raise AssertionError("no child within 30 s")
+
+
+def test_killed_children_lose_no_segment(worker, segments, expected):
+    """Each while others of its wave wait or are at work."""
+    process, app = worker
+    for _ in range(KILLS):
+        wave = [(path, send(app, path)) for path in segments * 2]
+        wave[0][1].get(timeout=180)
+        os.kill(a_living_child(process), signal.SIGKILL)
+        for path, answer in wave:
+            assert answers(answer.get(timeout=180)) == expected[path]
+    assert process.poll() is None

@@ -128,11 +128,13 @@ def clip(request: dict[str, str], reply: Reply) -> None:
             reply.picture(frame.media_time)
             reply.values.append(sum(a * b for a, b in zip(frame["brands"].embedding.ravel().tolist(), expected, strict=True)))
 
-    if count == 1:
-        reply.timed(one)
-        return
-    with ThreadPoolExecutor(int(request["callers"])) as callers:
-        reply.timed(lambda: list(callers.map(one, range(count))))
+    if count == 1 or request["callers"] == "1":
+        reply.timed(lambda: [one() for _ in range(count)])
+    else:
+        with ThreadPoolExecutor(int(request["callers"])) as callers:
+            reply.timed(lambda: list(callers.map(one, range(count))))
+    if "memory" in request:
+        reply.resident()
 
 
 if __name__ == "__main__":

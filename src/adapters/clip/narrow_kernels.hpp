@@ -57,7 +57,7 @@ struct NarrowKernels {
   std::size_t panel_width;
   std::size_t numbers_in_word;
   bool gives_narrow;  ///< whether a product may answer with what the next one takes
-  std::size_t cached_bytes;  ///< of rows that go by a panel and another before they leave the second-level cache; 0: as many as of floats
+  std::size_t cached_bytes;  ///< of rows that go by a panel and another before they leave the second-level cache
   void (*multiply)(const NarrowProduct& product) noexcept;
   /// \param from  rows of `width` floats, `from_stride` floats apart
   /// \param to  rows `to_stride` bytes apart, which hold `width` numbers in whole lines of 64 bytes

@@ -8,6 +8,8 @@
 #include <adapters/clip/narrow_vectors.inl>
 
 constexpr std::size_t panel_width = 32, most_rows = 12;
+// Processors with AVX-512 have a second-level cache of 1 MiB a core or more; a deep panel takes a fifth of it, and so does the next one.
+constexpr std::size_t cached_bytes = std::size_t{7} << 16;
 
 /// x * sigmoid(1.702 x) within 1e-4 of its value: nearer than what follows can tell.
 VIDLOOM_KERNEL inline Vector quick_gelu_nearly(Vector x) noexcept {
@@ -43,17 +45,16 @@ template <std::size_t rows>
 VIDLOOM_KERNEL void tile(const NarrowProduct& p, std::size_t first, const Fetch& ahead) noexcept {
   Fetch fetch = ahead;
   Sums left[rows], right[rows];
+#pragma GCC unroll 16
   for (std::size_t i = 0; i < rows; ++i) left[i] = right[i] = Sums{};
-  const std::byte* const a = p.a + first * p.a_stride;
+  Rows<rows> a(p.a + first * p.a_stride, p.a_stride);
   const std::byte* panel = p.panel;
-  for (std::size_t word = 0; word < p.words; ++word, panel += panel_width * 4) {
+  for (std::size_t word = 0; word < p.words; ++word, a.step(4), panel += panel_width * 4) {
     if (word % fetch_every == 0) fetch.some();
     const __m512i b_left = _mm512_loadu_si512(panel), b_right = _mm512_loadu_si512(panel + 64);
 #pragma GCC unroll 16
     for (std::size_t i = 0; i < rows; ++i) {
-      std::int32_t each;
-      std::memcpy(&each, a + i * p.a_stride + word * 4, sizeof each);
-      const __m512i everywhere = _mm512_set1_epi32(each);
+      const __m512i everywhere = _mm512_set1_epi32(a.template in<std::int32_t>(i));
       left[i] = add(left[i], everywhere, b_left);
       right[i] = add(right[i], everywhere, b_right);
     }

@@ -76,7 +76,7 @@ VIDLOOM_KERNEL void pack(float* rows, std::size_t count, std::size_t width, std:
 }  // namespace
 
 const NarrowKernels* avx512_bf16_kernels() noexcept {
-  static constexpr NarrowKernels set{"avx512_bf16", "bf16", panel_width, 2, true, 0, multiply, narrow, pack};
+  static constexpr NarrowKernels set{"avx512_bf16", "bf16", panel_width, 2, true, cached_bytes, multiply, narrow, pack};
   static const bool usable = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw") &&
                              __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bf16");
   return usable ? &set : nullptr;

@@ -130,7 +130,7 @@ VIDLOOM_KERNEL void pack(float* rows, std::size_t count, std::size_t width, std:
 }  // namespace
 
 const NarrowKernels* avx512_vnni_kernels() noexcept {
-  static constexpr NarrowKernels set{"avx512_vnni", "int8", panel_width, 4, false, 0, multiply, narrow, pack};
+  static constexpr NarrowKernels set{"avx512_vnni", "int8", panel_width, 4, false, cached_bytes, multiply, narrow, pack};
   static const bool usable = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw") &&
                              __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vnni");
   return usable ? &set : nullptr;

@@ -13,22 +13,25 @@ VIDLOOM_KERNEL void tile(const Product& p, const float* a, float* c, std::size_t
   Vector left[rows], right[rows];
   if (from == 0) {
     const Vector bias_left = p.bias ? load(p.bias) : Vector{}, bias_right = p.bias ? load(p.bias + vector_floats) : Vector{};
+#pragma GCC unroll 16
     for (std::size_t i = 0; i < rows; ++i) {
       // At the start, for C may be the residual's own memory, which later passes find overwritten.
       left[i] = residual ? bias_left + load(residual + i * p.c_stride) : bias_left;
       right[i] = residual ? bias_right + load(residual + i * p.c_stride + vector_floats) : bias_right;
     }
   } else {
+#pragma GCC unroll 16
     for (std::size_t i = 0; i < rows; ++i) left[i] = load(c + i * p.c_stride), right[i] = load(c + i * p.c_stride + vector_floats);
   }
   const std::size_t panel_stride = p.panel_stride > 0 ? p.panel_stride : panel_width;
   const float* panel = p.panel + from * panel_stride;
-  for (std::size_t k = from; k < to; ++k, panel += panel_stride) {
+  Rows<rows> across(a + from, p.a_stride * sizeof(float));
+  for (std::size_t k = from; k < to; ++k, across.step(sizeof(float)), panel += panel_stride) {
     if (k % fetch_every == 0) fetch.some();
     const Vector b_left = load(panel), b_right = load(panel + vector_floats);
 #pragma GCC unroll 16
     for (std::size_t i = 0; i < rows; ++i) {
-      const float each = a[i * p.a_stride + k];
+      const float each = across.template in<float>(i);
       left[i] += each * b_left;
       right[i] += each * b_right;
     }

@@ -69,7 +69,36 @@ struct Fetch {
     for (std::size_t i = std::min(lines, at_once); i > 0; --i, --lines, next += 64) __builtin_prefetch(next, 0, 2);
   }
 };
-constexpr std::size_t fetch_every = 8;
+constexpr std::size_t fetch_every = 2;
+
+/// One number of each of `rows` rows at a time. Every third row has a pointer, the two behind it are reached by adding the stride once and
+/// twice, as x86 does within a load: a pointer for each would not fit into the registers beside the sums.
+template <std::size_t rows>
+class Rows {
+ public:
+  VIDLOOM_KERNEL Rows(const void* first, std::size_t stride_bytes) noexcept : stride_(static_cast<std::ptrdiff_t>(stride_bytes)) {
+#pragma GCC unroll 16
+    for (std::size_t i = 0; i < thirds; ++i) row_[i] = static_cast<const char*>(first) + static_cast<std::ptrdiff_t>(3 * i) * stride_;
+  }
+  template <class Number>
+  VIDLOOM_KERNEL Number in(std::size_t row) const noexcept {
+    Number number;
+    std::memcpy(&number, row_[row / 3] + static_cast<std::ptrdiff_t>(row % 3) * stride_, sizeof number);
+    return number;
+  }
+  VIDLOOM_KERNEL void step(std::ptrdiff_t bytes) noexcept {
+#pragma GCC unroll 16
+    for (std::size_t i = 0; i < thirds; ++i) {
+      row_[i] += bytes;
+      asm("" : "+r"(row_[i]));  // or GCC makes a pointer for each row after all
+    }
+  }
+
+ private:
+  static constexpr std::size_t thirds = (rows + 2) / 3;
+  const char* row_[thirds];
+  const std::ptrdiff_t stride_;
+};
 
 /// to[column * to_stride + row] = from[row * from_stride + column]; bits are moved as they are.
 VIDLOOM_KERNEL void transpose(const float* from, std::size_t from_stride, std::size_t rows, std::size_t columns, float* to,

@@ -12,11 +12,11 @@ namespace {
 
 constexpr std::size_t round_up(std::size_t value, std::size_t to) noexcept { return (value + to - 1) / to * to; }
 
-// Rows that go by a panel in one piece of work: few enough to stay in a second-level cache, of narrow numbers at least, and many enough
-// that all panels are not fetched more often than need be.
-constexpr std::size_t rows_at_once = 144;
+// Rows that go by a panel in one piece of work: few enough to stay in a second-level cache beside it, and many enough that all panels are
+// not fetched more often than need be. Of floats, whose products are made in passes over their depth, always as many.
+constexpr std::size_t rows_at_once = 144, fewest_rows_at_once = 72;
 std::size_t rows_by_a_panel(const Arithmetic& arithmetic, std::size_t row_bytes) noexcept {
-  return arithmetic.narrow ? std::max(rows_at_once, arithmetic.narrow->cached_bytes / row_bytes) : rows_at_once;
+  return arithmetic.narrow ? std::max(fewest_rows_at_once, arithmetic.narrow->cached_bytes / row_bytes) : rows_at_once;
 }
 // Query rows whose scores are in memory at once.
 constexpr std::size_t queries_at_once = 48;
