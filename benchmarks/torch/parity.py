@@ -1,19 +1,19 @@
 """CLIP at the sizes that people use, against the libraries they come from: OpenAI's four vision transformers with random weights, each
 made and saved by transformers and by open_clip, with QuickGELU and GELU, in two seeds. Real pictures, real token ids.
 
-parity.py TOWERS FILM... prints for each model how far our embeddings of pictures and texts are from the library's own, and for bf16 and
-int8 how near. TOWERS is build/bench/bin/vidloom_bench_towers; the Python is that of the peers, build/bench-venv/bin/python:
+parity.py TOWERS FILM... [--models NAME,...] prints for each model how far our embeddings of pictures and texts are from the library's
+own, and for bf16 and int8 how near. TOWERS is build/bench/bin/vidloom_bench_towers; the Python is that of the peers:
 
     PYTHONPATH=benchmarks build/bench-venv/bin/python benchmarks/torch/parity.py build/bench/bin/vidloom_bench_towers vtest.avi box.mp4
 """
 
 from __future__ import annotations
 
+import argparse
 import itertools
 import json
 import os
 import pathlib
-import sys
 import tempfile
 from collections.abc import Iterator
 from typing import Any
@@ -160,13 +160,22 @@ def compare(towers: str, name: str, library: str, gelu: str, seed: int, photos: 
 
 
 def main() -> None:
-    towers, *films = sys.argv[1:]
-    photos = pictures(films)
+    parser = argparse.ArgumentParser(prog="parity.py")
+    parser.add_argument("towers", help="build/bench/bin/vidloom_bench_towers")
+    parser.add_argument("films", nargs="+")
+    parser.add_argument("--models", default=",".join(MODELS), help="some of them, with commas between (all: half an hour on two cores)")
+    options = parser.parse_args()
+    photos = pictures(options.films)
     tokenizer = open_clip.get_tokenizer("ViT-B-32")
     ids = [row[: row.index(49407) + 1] for row in tokenizer(PROMPTS).tolist()]
     print(json.dumps({"torch": torch.__version__, "transformers": transformers.__version__, "open_clip": open_clip.__version__}))
-    for name, gelu, seed, library in itertools.product(MODELS, ("quick_gelu", "gelu"), (1, 2), ("transformers", "open_clip")):
-        print(f"{name} {library} {gelu} seed {seed}: " + "; ".join(compare(towers, name, library, gelu, seed, photos, ids)), flush=True)
+    for name, gelu, seed, library in itertools.product(
+        options.models.split(","), ("quick_gelu", "gelu"), (1, 2), ("transformers", "open_clip")
+    ):
+        print(
+            f"{name} {library} {gelu} seed {seed}: " + "; ".join(compare(options.towers, name, library, gelu, seed, photos, ids)),
+            flush=True,
+        )
 
 
 if __name__ == "__main__":
