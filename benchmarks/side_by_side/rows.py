@@ -140,6 +140,7 @@ class Rows:
             "S0": self._segment_visual,
             "S1": partial(self._segment_clip, "S1", "f32"),
             "S1_bf16": partial(self._segment_clip, "S1_bf16", "bf16"),
+            "S1_int8": partial(self._segment_clip, "S1_int8", "int8"),
             "S2": partial(self._segment_clip, "S2", "f32", 32),
             "S2_bf16": partial(self._segment_clip, "S2_bf16", "bf16", 32),
             "smoke": self._smoke,
