@@ -30,7 +30,7 @@ test: setup
 bench: build
 	@benchmarks/side_by_side/setup.sh
 	@cmake --preset bench --log-level=WARNING -DVIDLOOM_TEST_PYTHON=$(CURDIR)/build/bench-venv/bin/python
-	@cmake --build build/bench --target vidloom_bench vidloom_bench_ours vidloom_bench_limits vidloom_bench_towers vidloom_ffmpeg vidloom_opencv
+	@cmake --build build/bench --target vidloom_bench vidloom_bench_ours vidloom_bench_limits vidloom_bench_towers vidloom_command vidloom_ffmpeg vidloom_opencv
 	@mkdir -p out/bench && build/bench/bin/vidloom_bench --benchmark_out=out/bench/parts.json --benchmark_out_format=json
 	@PYTHONPATH=benchmarks .venv/bin/python -m side_by_side $(ROWS) --write docs/performance.md
 

@@ -148,6 +148,30 @@ def test_a_void_participant_is_never_the_best_peer_and_says_why():
     assert "**missed**" in report.table([row_of(True, False)])
 
 
+def test_memory_is_shown_as_memory_and_whole_processes_in_seconds():
+    row = row_of(True, True)
+    row["unit"] = "MB"
+    row["participants"][0]["figure"] = {**row["participants"][0]["figure"], "median": 419.95, "p95": 420, "min": 419}
+    table = report.table([row])
+    assert "| 420 MB |" in table and " ms" not in table and "CPU" not in table.splitlines()[2]
+    assert report.amount(0.2742, "s") == "0.27 s"
+
+
+def test_a_whole_process_is_judged_by_the_embedding_it_prints(tmp_path):
+    (tmp_path / "expected.json").write_text(json.dumps({"segment": [0.6, 0.8]}))
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "benchmarks")}
+    worker = Worker([sys.executable, "-m", "side_by_side.peers.processes"], os.sched_getaffinity(0), tmp_path / "log", environment)
+    frame = {"type": "frame", "media_time": 1.5, "analyses": {"brands": {"embedding": [3, 4]}}}
+    lines = [json.dumps({"type": "start", "analyses": {"brands": {}}}), json.dumps(frame)]
+    for program, expected in (("\n".join(lines), [1.5]), (json.dumps({"time": 2.5, "embedding": [0.6, 0.8]}), [2.5])):
+        command = json.dumps([sys.executable, "-c", f"print({program!r})"])
+        answer = worker.ask("cold", {"command": command, "expected": tmp_path / "expected.json"})
+        assert answer["times"] == expected and answer["values"] == pytest.approx([1.0]) and answer["seconds"] > 0
+    with pytest.raises(WorkerError, match="no such model"):
+        worker.ask("cold", {"command": json.dumps([sys.executable, "-c", "raise SystemExit('no such model')"]), "expected": "x"})
+    worker.close()
+
+
 def test_the_document_changes_between_its_markers_only():
     document = f"before\n{report.BEGIN}\nold\n{report.END}\nafter\n"
     assert report.insert(document, "new") == f"before\n{report.BEGIN}\nnew\n{report.END}\nafter\n"
@@ -180,7 +204,8 @@ def test_a_row_runs_and_voids_who_delivers_the_wrong_pictures(tmp_path):
     assert ours["peak_rss_mb"] > 1
     assert limit["figure"]["runs"] == 3
     assert result["faster_than"]["libavcodec"]["pairs"] == 3
-    assert result["targets"][0]["met"] is True
+    assert [target["met"] for target in result["targets"]] == [True, True]
+    assert result["targets"][1]["text"] == "Vidloom C++ within 3600 s"
     assert wrong["figure"] is None
     assert wrong["gate"] == {"passed": False, "text": "6 pictures instead of 180"}
     assert wrong["runs"] == []
