@@ -723,7 +723,9 @@ class Rows:
         }
         participants = [
             Participant("Vidloom Python", "ours", "vidloom_", "clip", {**work, "memory": 1}),
-            Participant("PyAV, torchvision v2, OpenVINO", "peer", "models", "assembled", {**work, "threads": 1, "memory": 1}),
+            Participant(
+                "PyAV, torchvision v2, OpenVINO", "peer", "models", "assembled", {**work, "threads": 1, "memory": 1}, note="one thread"
+            ),
             Participant("OpenCV, PIL, transformers", "peer", "models", "usual", {**work, "memory": 1}),
         ]
         return Row(

@@ -33,5 +33,5 @@ mean, std = np.float32([0.48145466, 0.4578275, 0.40821073]), np.float32([0.26862
 pixels = ((small / np.float32(255) - mean) / std).transpose(2, 0, 1)[None]
 embedding = next(iter(infer.infer({0: np.ascontiguousarray(pixels)}).values()))[0]
 scores = np.exp(100 * (labels @ embedding - (labels @ embedding).max()))
-(scores / scores.sum()).argsort()[:5]
+(scores / scores.sum()).argsort()[-5:]
 print(json.dumps({"time": time, "embedding": embedding.tolist()}))

@@ -7,7 +7,6 @@ assemble it.
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
 import pathlib
@@ -294,13 +293,15 @@ def make(folder: pathlib.Path, film: str) -> None:
     pixels.tofile(unfinished / "pixels.bin")
     with torch.inference_mode():
         images = Vision(model)(torch.from_numpy(pixels))
-        for seed in itertools.count(5):
+        for seed in range(5, 505):
             rng = np.random.default_rng(seed)
             tokens = np.concatenate([np.full((20, 1), 49406), rng.integers(0, 49406, (20, LENGTH - 2)), np.full((20, 1), 49407)], 1)
             texts = _features(model, torch.from_numpy(tokens))
             best = (images @ texts.T).topk(2).values
             if (best[:, 0] - best[:, 1]).min() > 0.005:  # labels that the pictures keep apart, or few bits would be judged by ties
                 break
+        else:
+            raise RuntimeError(f"{film}: no 20 labels that its pictures keep apart")
     tokens.astype(np.int64).tofile(unfinished / "ids.bin")
     expected = {"images": images.tolist(), "texts": texts.tolist(), "segment": images[0].tolist()}
     (unfinished / "expected.json").write_text(json.dumps(expected), encoding="utf-8")

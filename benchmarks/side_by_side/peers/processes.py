@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 from typing import Any
 
@@ -24,7 +23,7 @@ def _answer(text: str) -> tuple[float, list[float]]:
 def cold(request: dict[str, str], reply: Reply) -> None:
     """`command`: a list as JSON; `expected`: a file with the embedding as `segment`."""
     done: list[subprocess.CompletedProcess[str]] = []
-    reply.timed(lambda: done.append(subprocess.run(json.loads(request["command"]), capture_output=True, text=True, env=os.environ)))
+    reply.timed(lambda: done.append(subprocess.run(json.loads(request["command"]), capture_output=True, text=True)))
     if done[0].returncode:
         raise RuntimeError(done[0].stderr[-300:])
     time, embedding = _answer(done[0].stdout)
