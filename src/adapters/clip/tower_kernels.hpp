@@ -12,26 +12,30 @@ inline namespace v0 {
 
 enum class Activation : std::uint8_t { none, quick_gelu, gelu };
 
-/// C (rows x columns) = act(A (rows x depth) * W^T + bias + residual), for one panel of columns.
+/// C (rows x columns) = act(A (rows x depth) * W^T + bias + residual), for one panel of columns, `width` wide.
 struct Product {
   const float* a;           ///< rows, `a_stride` floats apart
   std::size_t a_stride;
-  const float* panel;       ///< [depth][panel_width], columns beyond `columns` are zero
+  const float* panel;       ///< [depth][width], columns beyond `columns` are zero
   std::size_t depth;
   float* c;                 ///< rows, `c_stride` floats apart
   std::size_t c_stride;
-  std::size_t rows, columns;  ///< columns <= panel_width
+  std::size_t rows, columns;  ///< columns <= width
   const float* bias = nullptr;      ///< columns; null: none
   const float* residual = nullptr;  ///< laid out as c, may be c itself; null: none
   Activation activation = Activation::none;
-  std::size_t panel_stride = 0;  ///< floats from one line of the panel to the next; 0: panel_width
+  std::size_t panel_stride = 0;  ///< floats from one line of the panel to the next; 0: width
   const float* next = nullptr;  ///< the panel that is wanted after this one, fetched from memory meanwhile; null: none
 };
 
 struct TowerKernels {
   const char* name;
   std::size_t panel_width;
+  /// Of panels `panel_width` wide, which weights are packed into.
   void (*multiply)(const Product& product) noexcept;
+  std::size_t small_width;
+  /// Of panels `small_width` wide, for products of few columns.
+  void (*multiply_small)(const Product& product) noexcept;
   /// out = (x - mean) / sqrt(variance + epsilon) * gain + bias, row by row; x and out are `width` apart.
   void (*layer_norm)(const float* x, std::size_t rows, std::size_t width, const float* gain, const float* bias, float epsilon,
                      float* out) noexcept;

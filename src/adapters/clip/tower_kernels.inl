@@ -1,67 +1,86 @@
 // The kernels, written once for any vector width: included after tower_vectors.inl by the file of each instruction set, which defines
-//   most_rows       rows of the largest tile: (most_rows * 2 + 3) vectors fit into the registers
+//   panel_vectors   vectors across a panel of weights
+//   panel_rows      rows of the largest tile of it: panel_rows * panel_vectors sums, a line of the panel and one number more fit into the registers
+//   small_rows      the same for panels of two vectors
 
-constexpr std::size_t panel_width = 2 * vector_floats;
-// Depth of one pass: a panel's part stays in the second-level cache while all rows go by it.
-constexpr std::size_t most_depth = 1024;
+constexpr std::size_t small_vectors = 2;
+// Depth of one pass: a panel's part, the next one's and that of the rows that go by stay in a second-level cache of 1 MiB.
+constexpr std::size_t most_depth = 768;
+// Products of several words are written one after the other, or half the integer ports are kept from multiplying by what counts.
+constexpr std::size_t words_at_once = 2;
+
+/// The products of one word of each row, `word` words ahead, with a line of the panel.
+template <std::size_t rows, std::size_t vectors>
+VIDLOOM_KERNEL [[gnu::always_inline]] inline void add_word(Vector (&sums)[rows][vectors], const Rows<rows>& a, std::size_t word, const float* line) noexcept {
+  Vector b[vectors];
+#pragma GCC unroll 16
+  for (std::size_t j = 0; j < vectors; ++j) b[j] = load(line + j * vector_floats);
+#pragma GCC unroll 16
+  for (std::size_t i = 0; i < rows; ++i) {
+    const float each = a.template in<float>(i, static_cast<std::ptrdiff_t>(word * sizeof(float)));
+#pragma GCC unroll 16
+    for (std::size_t j = 0; j < vectors; ++j) sums[i][j] += each * b[j];
+  }
+}
 
 /// `rows` rows of a panel of full width, in registers from the first to the last product.
-template <std::size_t rows>
+template <std::size_t rows, std::size_t vectors>
 VIDLOOM_KERNEL void tile(const Product& p, const float* a, float* c, std::size_t from, std::size_t to, const float* residual,
                           const Fetch& ahead) noexcept {
   Fetch fetch = ahead;
-  Vector left[rows], right[rows];
-  if (from == 0) {
-    const Vector bias_left = p.bias ? load(p.bias) : Vector{}, bias_right = p.bias ? load(p.bias + vector_floats) : Vector{};
+  Vector sums[rows][vectors];
 #pragma GCC unroll 16
-    for (std::size_t i = 0; i < rows; ++i) {
-      // At the start, for C may be the residual's own memory, which later passes find overwritten.
-      left[i] = residual ? bias_left + load(residual + i * p.c_stride) : bias_left;
-      right[i] = residual ? bias_right + load(residual + i * p.c_stride + vector_floats) : bias_right;
+  for (std::size_t i = 0; i < rows; ++i) {
+#pragma GCC unroll 16
+    for (std::size_t j = 0; j < vectors; ++j) {
+      const std::size_t at = i * p.c_stride + j * vector_floats;
+      if (from > 0) {
+        sums[i][j] = load(c + at);
+      } else {
+        sums[i][j] = p.bias ? load(p.bias + j * vector_floats) : Vector{};
+        // At the start, for C may be the residual's own memory, which later passes find overwritten.
+        if (residual) sums[i][j] += load(residual + at);
+      }
     }
-  } else {
-#pragma GCC unroll 16
-    for (std::size_t i = 0; i < rows; ++i) left[i] = load(c + i * p.c_stride), right[i] = load(c + i * p.c_stride + vector_floats);
   }
-  const std::size_t panel_stride = p.panel_stride > 0 ? p.panel_stride : panel_width;
-  const float* panel = p.panel + from * panel_stride;
+  const std::size_t stride = p.panel_stride > 0 ? p.panel_stride : vectors * vector_floats;
+  const float* panel = p.panel + from * stride;
   Rows<rows> across(a + from, p.a_stride * sizeof(float));
-  for (std::size_t k = from; k < to; ++k, across.step(sizeof(float)), panel += panel_stride) {
-    if (k % fetch_every == 0) fetch.some();
-    const Vector b_left = load(panel), b_right = load(panel + vector_floats);
+  std::size_t k = from;
+  for (; k + words_at_once <= to; k += words_at_once, across.step(words_at_once * sizeof(float)), panel += words_at_once * stride) {
+    fetch.some();
 #pragma GCC unroll 16
-    for (std::size_t i = 0; i < rows; ++i) {
-      const float each = across.template in<float>(i);
-      left[i] += each * b_left;
-      right[i] += each * b_right;
-    }
+    for (std::size_t word = 0; word < words_at_once; ++word) add_word(sums, across, word, panel + word * stride);
   }
-  if (to == p.depth && p.activation != Activation::none) {
-    for (std::size_t i = 0; i < rows; ++i) left[i] = activated(p.activation, left[i]), right[i] = activated(p.activation, right[i]);
+  for (; k < to; ++k, across.step(sizeof(float)), panel += stride) add_word(sums, across, 0, panel);
+  const bool activate = to == p.depth && p.activation != Activation::none;
+  for (std::size_t i = 0; i < rows; ++i) {
+    for (std::size_t j = 0; j < vectors; ++j) store(c + i * p.c_stride + j * vector_floats, activate ? activated(p.activation, sums[i][j]) : sums[i][j]);
   }
-  for (std::size_t i = 0; i < rows; ++i) store(c + i * p.c_stride, left[i]), store(c + i * p.c_stride + vector_floats, right[i]);
 }
 
 using Tile = void (*)(const Product&, const float*, float*, std::size_t, std::size_t, const float*, const Fetch&) noexcept;
-template <std::size_t... index>
-constexpr std::array<Tile, sizeof...(index)> tiles_of(std::index_sequence<index...>) { return {tile<index + 1>...}; }
-constexpr std::array<Tile, most_rows> tiles = tiles_of(std::make_index_sequence<most_rows>{});
+template <std::size_t vectors, std::size_t... index>
+constexpr std::array<Tile, sizeof...(index)> tiles_of(std::index_sequence<index...>) { return {tile<index + 1, vectors>...}; }
 
+template <std::size_t vectors, std::size_t most_rows>
 VIDLOOM_KERNEL void multiply(const Product& given) noexcept {
-  if (given.columns < panel_width) {
+  static constexpr std::array<Tile, most_rows> tiles = tiles_of<vectors>(std::make_index_sequence<most_rows>{});
+  constexpr std::size_t width = vectors * vector_floats;
+  if (given.columns < width) {
     // The last panel of a width that does not divide: the same product beside C, then the columns that count.
-    alignas(64) float c[most_rows * panel_width], bias[panel_width] = {};
+    alignas(64) float c[most_rows * width], bias[width] = {};
     Product p = given;
     if (given.bias) std::copy_n(given.bias, given.columns, bias), p.bias = bias;
-    p.c = c, p.c_stride = panel_width, p.columns = panel_width, p.residual = nullptr, p.next = nullptr;
+    p.c = c, p.c_stride = width, p.columns = width, p.residual = nullptr, p.next = nullptr;
     for (std::size_t row = 0; row < given.rows; row += p.rows) {
       p.rows = std::min(most_rows, given.rows - row);
       p.a = given.a + row * given.a_stride;
-      multiply(p);
+      multiply<vectors, most_rows>(p);
       for (std::size_t i = 0; i < p.rows; ++i) {
         float* to = given.c + (row + i) * given.c_stride;
         const float* more = given.residual ? given.residual + (row + i) * given.c_stride : nullptr;
-        for (std::size_t j = 0; j < given.columns; ++j) to[j] = c[i * panel_width + j] + (more ? more[j] : 0);
+        for (std::size_t j = 0; j < given.columns; ++j) to[j] = c[i * width + j] + (more ? more[j] : 0);
       }
     }
     return;
@@ -73,12 +92,12 @@ VIDLOOM_KERNEL void multiply(const Product& given) noexcept {
     const std::size_t from = given.depth * pass / passes, to = given.depth * (pass + 1) / passes;
     std::size_t row = 0;
     // The next panel's part of this pass, an equal share with each tile.
-    const std::size_t lines = given.next ? (to - from) * panel_width * sizeof(float) / 64 : 0;
-    const std::size_t at_once = (panel_width * sizeof(float) * fetch_every / 64 + count - 1) / count;
+    const std::size_t lines = given.next ? (to - from) * width * sizeof(float) / 64 : 0;
+    const std::size_t at_once = (width * sizeof(float) * words_at_once / 64 + count - 1) / count;
     for (std::size_t i = 0; i < count; ++i) {
       const std::size_t next = given.rows * (i + 1) / count;
       const std::size_t first = lines * i / count;
-      const Fetch fetch{lines > 0 ? reinterpret_cast<const char*>(given.next + from * panel_width) + first * 64 : nullptr, lines * (i + 1) / count - first, at_once};
+      const Fetch fetch{lines > 0 ? reinterpret_cast<const char*>(given.next + from * width) + first * 64 : nullptr, lines * (i + 1) / count - first, at_once};
       tiles[next - row - 1](given, given.a + row * given.a_stride, given.c + row * given.c_stride, from, to,
                             given.residual ? given.residual + row * given.c_stride : nullptr, fetch);
       row = next;
@@ -139,4 +158,7 @@ VIDLOOM_KERNEL void softmax(float* row, std::size_t valid, std::size_t width) no
   for (std::size_t i = valid; i < width; ++i) row[i] = 0;
 }
 
-constexpr TowerKernels kernel_set(const char* name) { return {name, panel_width, multiply, layer_norm, transpose, softmax}; }
+constexpr TowerKernels kernel_set(const char* name) { 
+  return {name,       panel_vectors * vector_floats, multiply<panel_vectors, panel_rows>, small_vectors * vector_floats, multiply<small_vectors, small_rows>,
+          layer_norm, transpose,                     softmax};
+}

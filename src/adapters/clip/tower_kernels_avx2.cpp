@@ -14,7 +14,7 @@ inline namespace v0 {
 namespace {
 
 #define VIDLOOM_KERNEL __attribute__((target("avx2,fma")))
-constexpr std::size_t vector_floats = 8, most_rows = 6;
+constexpr std::size_t vector_floats = 8, panel_vectors = 2, panel_rows = 6, small_rows = panel_rows;
 #include <adapters/clip/tower_vectors.inl>
 
 #include <adapters/clip/tower_kernels.inl>

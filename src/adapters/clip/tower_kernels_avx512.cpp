@@ -14,7 +14,7 @@ inline namespace v0 {
 namespace {
 
 #define VIDLOOM_KERNEL __attribute__((target("avx512f,avx512dq,avx512bw,avx512vl,fma")))
-constexpr std::size_t vector_floats = 16, most_rows = 12;
+constexpr std::size_t vector_floats = 16, panel_vectors = 4, panel_rows = 6, small_rows = 12;
 #include <adapters/clip/tower_vectors.inl>
 
 #include <adapters/clip/tower_kernels.inl>

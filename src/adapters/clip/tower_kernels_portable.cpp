@@ -12,7 +12,7 @@ inline namespace v0 {
 namespace {
 
 #define VIDLOOM_KERNEL 
-constexpr std::size_t vector_floats = 4, most_rows = 4;
+constexpr std::size_t vector_floats = 4, panel_vectors = 2, panel_rows = 4, small_rows = panel_rows;
 #include <adapters/clip/tower_vectors.inl>
 
 #include <adapters/clip/tower_kernels.inl>

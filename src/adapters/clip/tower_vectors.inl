@@ -71,7 +71,7 @@ struct Fetch {
 };
 constexpr std::size_t fetch_every = 2;
 
-/// One number of each of `rows` rows at a time. Every third row has a pointer, the two behind it are reached by adding the stride once and
+/// One number of each of `rows` rows at a time, `ahead` bytes behind where they stand. Every third row has a pointer, the two behind it are reached by adding the stride once and
 /// twice, as x86 does within a load: a pointer for each would not fit into the registers beside the sums.
 template <std::size_t rows>
 class Rows {
@@ -81,9 +81,9 @@ class Rows {
     for (std::size_t i = 0; i < thirds; ++i) row_[i] = static_cast<const char*>(first) + static_cast<std::ptrdiff_t>(3 * i) * stride_;
   }
   template <class Number>
-  VIDLOOM_KERNEL Number in(std::size_t row) const noexcept {
+  VIDLOOM_KERNEL Number in(std::size_t row, std::ptrdiff_t ahead = 0) const noexcept {
     Number number;
-    std::memcpy(&number, row_[row / 3] + static_cast<std::ptrdiff_t>(row % 3) * stride_, sizeof number);
+    std::memcpy(&number, row_[row / 3] + static_cast<std::ptrdiff_t>(row % 3) * stride_ + ahead, sizeof number);
     return number;
   }
   VIDLOOM_KERNEL void step(std::ptrdiff_t bytes) noexcept {

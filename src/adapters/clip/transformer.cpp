@@ -201,7 +201,7 @@ void PackedLinear::as_bf16(Team& team, const Operand& a, std::size_t rows, std::
 /// of a second as they lie.
 void Transformer::attend(const TowerKernels& kernels, Team& team, Workspace& workspace, std::span<const Sequence> sequences,
                          bool only_wanted, const float* queries, const float* keys_values, std::size_t row, float* mixed) const {
-  const std::size_t size = width / heads, panel = kernels.panel_width;
+  const std::size_t size = width / heads, panel = kernels.small_width;
   std::size_t longest = 0;
   for (const Sequence& sequence : sequences) longest = std::max(longest, sequence.length);
   const std::size_t padded = round_up(longest, panel), need = padded * size + queries_at_once * padded;
@@ -223,7 +223,7 @@ void Transformer::attend(const TowerKernels& kernels, Team& team, Workspace& wor
       const std::size_t rows = std::min(queries_at_once, end - begin);
       const std::size_t at = only_wanted ? which : sequence.first + begin;
       for (std::size_t column = 0; column < columns; column += panel) {
-        kernels.multiply({.a = queries + at * width + head * size,
+        kernels.multiply_small({.a = queries + at * width + head * size,
                           .a_stride = width,
                           .panel = key_panels + column * size,
                           .depth = size,
@@ -234,7 +234,7 @@ void Transformer::attend(const TowerKernels& kernels, Team& team, Workspace& wor
       }
       for (std::size_t i = 0; i < rows; ++i) kernels.softmax(scores + i * columns, causal ? begin + i + 1 : length, columns);
       for (std::size_t d = 0; d < size; d += panel) {
-        kernels.multiply({.a = scores,
+        kernels.multiply_small({.a = scores,
                           .a_stride = columns,
                           .panel = keys + width + d,
                           .depth = length,
@@ -281,7 +281,7 @@ void Transformer::run(const Arithmetic& arithmetic, Team& team, Workspace& works
   // An odd number of cache lines from row to row, and room for the last panel of the last row: see OperandBuffer.
   const std::size_t number = narrow_attention ? 2 : sizeof(float), q_stride = width * number, kv_stride = (round_up(2 * q_stride, 64) / 64 | 1) * 64;
   const std::size_t q_bytes = round_up(narrow_attention ? rows + attention_rows : rows, 32) * q_stride;
-  std::byte* const queries = reinterpret_cast<std::byte*>(workspace.heads.ask((q_bytes + rows * kv_stride) / sizeof(float) + kernels.panel_width));
+  std::byte* const queries = reinterpret_cast<std::byte*>(workspace.heads.ask((q_bytes + rows * kv_stride) / sizeof(float) + kernels.small_width));
   std::byte* const keys_values = queries + q_bytes;
   OperandBuffer& normed = workspace.normed;
 

@@ -113,38 +113,43 @@ void check_layer_norm(decltype(TowerKernels::layer_norm) layer_norm, std::size_t
   }
 }
 
+void check_products(void (*multiply)(const Product&) noexcept, std::size_t width) {
+  for (const std::size_t rows : {1UL, 2UL, 5UL, 6UL, 7UL, 13UL, 25UL, 50UL}) {
+    for (const std::size_t depth : {1UL, 63UL, 768UL, 1024UL, 2500UL}) {  // one pass, two, four of unequal depth
+      for (const std::size_t columns : {width, width - 3}) {
+        const auto a = random_floats(rows * (depth + 2), 1), weights = random_floats(depth * width, 2, 1 / std::sqrt(static_cast<float>(depth))), bias = random_floats(columns, 3);
+        std::vector<float> panel = weights;
+        for (std::size_t k = 0; k < depth; ++k) std::fill_n(panel.begin() + static_cast<std::ptrdiff_t>(k * width + columns), width - columns, 0.0F);
+        for (const Activation activation : {Activation::none, Activation::quick_gelu, Activation::gelu}) {
+          const bool adds = activation == Activation::none;
+          std::vector<float> c = random_floats(rows * (width + 1), 4);
+          const std::vector<float> before = c;
+          multiply({.a = a.data(), .a_stride = depth + 2, .panel = panel.data(), .depth = depth, .c = c.data(), .c_stride = width + 1,
+                    .rows = rows, .columns = columns, .bias = bias.data(), .residual = adds ? c.data() : nullptr, .activation = activation});
+          double worst = 0;
+          for (std::size_t i = 0; i < rows; ++i) {
+            for (std::size_t j = 0; j < columns; ++j) {
+              double sum = static_cast<double>(bias[j]) + (adds ? static_cast<double>(before[i * (width + 1) + j]) : 0);
+              for (std::size_t k = 0; k < depth; ++k) sum += static_cast<double>(a[i * (depth + 2) + k]) * static_cast<double>(panel[k * width + j]);
+              worst = std::max(worst, std::abs(activated(activation, sum) - static_cast<double>(c[i * (width + 1) + j])));
+            }
+            for (std::size_t j = columns; j < width + 1; ++j) REQUIRE(c[i * (width + 1) + j] == before[i * (width + 1) + j]);  // not ours
+          }
+          CHECK(worst < 2e-5);
+        }
+      }
+    }
+  }
+}
+
 }  // namespace
 
 TEST_CASE("each set of kernels multiplies, normalises and exponentiates as plain arithmetic does") {
   for (const TowerKernels* kernels : all_kernels()) {
     CAPTURE(kernels->name);
+    check_products(kernels->multiply, kernels->panel_width);
+    check_products(kernels->multiply_small, kernels->small_width);
     const std::size_t width = kernels->panel_width;
-    for (const std::size_t rows : {1UL, 2UL, 5UL, 6UL, 7UL, 13UL, 25UL, 50UL}) {
-      for (const std::size_t depth : {1UL, 63UL, 1024UL, 2500UL}) {  // one pass, and three of unequal depth
-        for (const std::size_t columns : {width, width - 3}) {
-          const auto a = random_floats(rows * (depth + 2), 1), weights = random_floats(depth * width, 2, 1 / std::sqrt(static_cast<float>(depth))), bias = random_floats(columns, 3);
-          std::vector<float> panel = weights;
-          for (std::size_t k = 0; k < depth; ++k) std::fill_n(panel.begin() + static_cast<std::ptrdiff_t>(k * width + columns), width - columns, 0.0F);
-          for (const Activation activation : {Activation::none, Activation::quick_gelu, Activation::gelu}) {
-            const bool adds = activation == Activation::none;
-            std::vector<float> c = random_floats(rows * (width + 1), 4);
-            const std::vector<float> before = c;
-            kernels->multiply({.a = a.data(), .a_stride = depth + 2, .panel = panel.data(), .depth = depth, .c = c.data(), .c_stride = width + 1,
-                               .rows = rows, .columns = columns, .bias = bias.data(), .residual = adds ? c.data() : nullptr, .activation = activation});
-            double worst = 0;
-            for (std::size_t i = 0; i < rows; ++i) {
-              for (std::size_t j = 0; j < columns; ++j) {
-                double sum = static_cast<double>(bias[j]) + (adds ? static_cast<double>(before[i * (width + 1) + j]) : 0);
-                for (std::size_t k = 0; k < depth; ++k) sum += static_cast<double>(a[i * (depth + 2) + k]) * static_cast<double>(panel[k * width + j]);
-                worst = std::max(worst, std::abs(activated(activation, sum) - static_cast<double>(c[i * (width + 1) + j])));
-              }
-              for (std::size_t j = columns; j < width + 1; ++j) REQUIRE(c[i * (width + 1) + j] == before[i * (width + 1) + j]);  // not ours
-            }
-            CHECK(worst < 2e-5);
-          }
-        }
-      }
-    }
     for (const std::size_t rows : {1UL, 4UL, 7UL, width}) {
       for (const std::size_t columns : {1UL, 6UL, 64UL}) {
         const auto from = random_floats(rows * (columns + 3), 10);
