@@ -125,7 +125,7 @@ class VIDLOOM_API Analyzer {
   /// \return whether there was one.
   bool remove_analysis(std::string_view name);
   std::vector<AnalysisSpec> analyses() const;
-  /// An object: per analysis adapter, where, loaded, jobs, errors, last error.
+  /// An object: per analysis adapter, where, loaded, jobs, errors, last error; once loaded with a model its precision, name and id.
   Value health() const;
   /// Ends runs under way and gives the hosted adapters back. Idempotent; later calls throw Error(cancelled).
   void close() noexcept;

@@ -46,6 +46,7 @@ struct AdapterInfo {
   unsigned max_replicas = 0;  ///< replicas that may run side by side; 0: as many as there are workers
   Outcome::Lists lists{};     ///< what it can produce; besides, where Item::regions are given, boxes
   std::string calibration_id{};
+  std::string model_id{};     ///< tells weights apart by a sample of them: known at once, which model_sha256 is not
 };
 
 /// What an adapter remembers of one stream between pictures.

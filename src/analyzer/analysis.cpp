@@ -255,6 +255,7 @@ Value Analysis::health() const {
   }
   if (is_loaded) {
     if (!info_.precision.empty()) health.set("precision", info_.precision);
+    if (!info_.model_name.empty()) health.set("model", Value::object().set("name", info_.model_name).set("id", text_or_null(info_.model_id)));
     const Value hosts = where->health();
     const Value& host = hosts[key_of(spec.adapter)];
     for (const char* key : {"workers", "queue", "batches"}) {

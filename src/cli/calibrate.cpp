@@ -14,6 +14,9 @@
 #include <cmath>
 #include <filesystem>
 #include <functional>
+#include <numeric>
+#include <optional>
+#include <set>
 
 namespace vidloom::cli {
 namespace {
@@ -42,8 +45,13 @@ The analysis then takes it by "calibration": "calibration.json". With a folder o
 
 struct Chosen {
   std::string name{};
-  AnalysisSpec spec{};
+  Value analysis{};
   std::vector<std::string> labels{};
+  AnalysisSpec spec() const { return analyses_from(Value::object().set(name, analysis)).front(); }
+  AnalysisSpec with(const char* precision) const {
+    Value other = analysis;
+    return analyses_from(Value::object().set(name, other.set("precision", precision).set("embedding", true))).front();
+  }
 };
 
 /// The analysis as the configuration has it, but without what would hide cosines.
@@ -72,7 +80,7 @@ Chosen choose(const Arguments& arguments) {
     if (key != "calibration" && key != "tiles" && key != "regions_of" && key != "regions" && key != "deadline" && key != "where") analysis.set(key, value);
   }
   analysis.set("adapter", "clip").set("min_confidence", 0).set("top_k", std::max<std::size_t>(1, chosen.labels.size()));
-  chosen.spec = analyses_from(Value::object().set(chosen.name, analysis)).front();
+  chosen.analysis = std::move(analysis);
   return chosen;
 }
 
@@ -100,11 +108,60 @@ struct Sample {
 /// Of each label.
 using Samples = std::map<std::string, std::vector<Sample>>;
 
+/// The same pictures in fp32 and in int8: embeddings, and labels.
+class Comparison {
+ public:
+  // Below a hundred pictures 99 % of them cannot be told from all of them.
+  static constexpr std::size_t least_frames = 100;
+
+  /// Throws Error(not_built) where there is no int8.
+  explicit Comparison(const Chosen& chosen) : name_(chosen.name), fp32_({chosen.with("fp32")}), int8_({chosen.with("int8")}) {
+    fp32_.warm_up();
+    int8_.warm_up();
+  }
+  void at(const Frame& frame) {
+    const FrameResult exact = fp32_.analyze(frame), near = int8_.analyze(frame);
+    const Detections &a = exact.find(name_)->detections(), &b = near.find(name_)->detections();
+    least_cosine_ = std::min(least_cosine_, std::inner_product(a.embedding.begin(), a.embedding.end(), b.embedding.begin(), 0.0, std::plus<>(),
+                                                               [](float x, float y) { return static_cast<double>(x) * static_cast<double>(y); }));
+    same_ += a.labels.front().class_id == b.labels.front().class_id;
+    ++frames_;
+  }
+  std::size_t frames() const noexcept { return frames_; }
+  Value value() const {
+    const double same = frames_ > 0 ? static_cast<double>(same_) / static_cast<double>(frames_) : 0;
+    return Value::object()
+        .set("frames", frames_)
+        .set("least_cosine", least_cosine_)
+        .set("same_best_label", same)
+        .set("passes", frames_ >= least_frames && least_cosine_ >= 0.99 && same >= 0.99);
+  }
+
+ private:
+  const std::string name_;
+  Analyzer fp32_, int8_;
+  std::size_t frames_ = 0, same_ = 0;
+  double least_cosine_ = 1;
+};
+
 class Looking {
  public:
-  Looking(const Chosen& chosen, const Truth& truth) : chosen_(chosen), truth_(truth), analyzer_({chosen.spec}) { analyzer_.warm_up(); }
+  Looking(const Chosen& chosen, const Truth& truth) : chosen_(chosen), truth_(truth), analyzer_({chosen.spec()}) {
+    analyzer_.warm_up();
+    const Value health = analyzer_.health()[chosen.name];
+    model_ = health["model"];
+    // What `auto` may become on a CPU; CUDA has no int8.
+    const std::string asked = chosen.analysis["precision"].is_string() ? chosen.analysis["precision"].as_string() : "auto", got = health["precision"].as_string();
+    if (asked != "auto" || got == "fp16") return;
+    try {
+      comparison_.emplace(chosen);
+    } catch (const Error& error) {
+      if (error.code != Code::not_built) throw;
+    }
+  }
 
   void at(const Frame& frame, const TruthImage& image) {
+    if (comparison_) comparison_->at(frame);
     const FrameResult result = analyzer_.analyze(frame);
     for (const Detections::Label& label : result.find(chosen_.name)->detections().labels) {
       const std::string& name = chosen_.labels.at(static_cast<std::size_t>(label.class_id));
@@ -146,14 +203,24 @@ class Looking {
     for (const auto* some : {&ties.without_frame, &ties.ambiguous}) {
       for (const std::size_t i : *some) lost_.push_back(fmt::format("image {}", truth_.images[i].id));
     }
+    // To compare precisions nobody has to say what is in a picture.
+    std::set<std::size_t> more;
+    if (comparison_ && image_of.size() < Comparison::least_frames) {
+      const std::size_t wanted = std::min(frames.size(), Comparison::least_frames);
+      for (std::size_t i = 0; i < wanted; ++i) more.insert(frames.size() * i / wanted);
+    }
+    const std::size_t end = std::max(image_of.empty() ? 0 : image_of.rbegin()->first + 1, more.empty() ? 0 : *more.rbegin() + 1);
     std::size_t index = 0;
     read_all(uri, poll, stop, [&](const Frame& frame) {
-      if (const auto image = image_of.find(index++); image != image_of.end()) at(frame, truth_.images[image->second]);
-      return index <= (image_of.empty() ? 0 : image_of.rbegin()->first);
+      if (const auto image = image_of.find(index); image != image_of.end()) at(frame, truth_.images[image->second]);
+      else if (more.contains(index)) comparison_->at(frame);
+      return ++index < end;
     });
   }
 
   const Samples& samples() const noexcept { return samples_; }
+  const Value& model() const noexcept { return model_; }
+  const std::optional<Comparison>& comparison() const noexcept { return comparison_; }
   std::size_t frames() const noexcept { return frames_; }
   const std::vector<std::string>& lost() const noexcept { return lost_; }
 
@@ -161,6 +228,8 @@ class Looking {
   const Chosen& chosen_;
   const Truth& truth_;
   Analyzer analyzer_;
+  Value model_;
+  std::optional<Comparison> comparison_;
   Samples samples_;
   std::vector<std::string> lost_;  ///< images of which there is no frame
   std::size_t frames_ = 0;
@@ -243,9 +312,16 @@ Value fitted(const Looking& looking, const Chosen& chosen, const Truth& truth, c
     refuse(fmt::format("--truth {}: {} frames looked at, but {}; label more frames, or take the label out of the analysis '{}'", truth.path,
                        looking.frames(), fmt::join(problems, "; "), chosen.name));
   }
-  Console::error().write(table);
   Value value = Value::object();
-  value.set("version", 1).set("labels", std::move(labels));
+  value.set("version", 1).set("model", looking.model()).set("labels", std::move(labels));
+  if (looking.comparison()) {
+    const Value int8 = looking.comparison()->value();
+    table += fmt::format("int8 beside fp32 on {} frames: cosine {:.5f} or more, {:.1f} % with the same best label; ", looking.comparison()->frames(),
+                         int8["least_cosine"].as_real(), 100 * int8["same_best_label"].as_real());
+    table += int8["passes"].as_bool() ? "precision auto may take it\n" : fmt::format("precision auto does not take it (asked for: {} frames, 0.99, 99 %)\n", Comparison::least_frames);
+    value.set("int8", int8);
+  }
+  Console::error().write(table);
   return value.set("fitted", Value::object()
                                  .set("confidence", "1 / (1 + exp(-(cosine - threshold) / temperature))")
                                  .set("analysis", chosen.name)

@@ -117,9 +117,72 @@ def test_the_curve_has_the_least_loss(looked, model, movie, config, tmp_path, wr
     assert again.returncode == 0 and again.stdout == out.read_text()
 
 
+@pytest.fixture(scope="module")
+def compared(model, vtest, tmp_path_factory):
+    """Every 40th frame of real footage labelled, and the calibration of an analysis whose precision is open."""
+    folder = tmp_path_factory.mktemp("compared")
+    analyses = {"clip": {"labels": LABELS, "embedding": True, "min_confidence": 0, "model": str(model.folder)}}
+    seen = {}
+    for precision in ("fp32", "int8"):
+        with vl.Analyzer({"clip": analyses["clip"] | {"precision": precision}}, device="cpu") as analyzer:
+            seen[precision] = [(frame.pts, frame["clip"]) for frame in analyzer.analyze(vtest)]
+    cosines = [(pts, {label.class_name: label.raw_score for label in clip.labels}) for pts, clip in seen["fp32"]][::40]
+    truth = truth_of(folder / "truth.json", [{"pts": pts} for pts, _ in cosines], labelled(cosines, 0))
+    (folder / "analyses.json").write_text(json.dumps({"version": 1, "analyses": analyses}))
+    done = calibrate(vtest, "--truth", truth, "--config", folder / "analyses.json", "-o", folder / "calibration.json")
+    assert done.returncode == 0, done.stderr
+    return folder / "calibration.json", done.stderr, seen
+
+
+def test_int8_is_compared_with_fp32_on_labelled_and_other_frames(compared, model):
+    path, said, seen = compared
+    made = json.loads(path.read_text())
+    count = len(seen["fp32"])
+    looked_at = sorted({count * i // 100 for i in range(100)} | set(range(0, count, 40)))
+    assert made["fitted"]["frames"] == len(range(0, count, 40)) < 100 < len(looked_at)
+    pairs = [(seen["fp32"][i][1], seen["int8"][i][1]) for i in looked_at]
+    same = np.mean([a.labels[0].class_name == b.labels[0].class_name for a, b in pairs])
+    cosine = min(float(a.embedding @ b.embedding) for a, b in pairs)
+    assert made["int8"]["frames"] == len(looked_at)
+    assert made["int8"]["same_best_label"] == pytest.approx(same) and 0.5 < same <= 1
+    assert made["int8"]["least_cosine"] == pytest.approx(cosine, abs=1e-5) and 0.9 < cosine < 1
+    assert made["int8"]["passes"] == (cosine >= 0.99 and same >= 0.99)
+    assert f"int8 beside fp32 on {len(looked_at)} frames" in said
+    assert made["model"]["name"] == model.folder.name and len(made["model"]["id"]) == 64
+
+
+def test_auto_takes_int8_only_with_a_calibration_that_has_seen_it_agree(compared, model, tmp_path, monkeypatch, caplog):
+    path, _, _ = compared
+    made = json.loads(path.read_text())
+    made["int8"]["passes"] = True
+
+    def chosen(**changes):
+        file = tmp_path / "calibration.json"
+        file.write_text(json.dumps(made | changes))
+        with vl.Analyzer({"clip": vl.clip(model.folder, labels=LABELS, calibration=file)}, device="cpu") as analyzer:
+            analyzer.warm_up()
+            return analyzer.health()["clip"]["precision"]
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    first = chosen()
+    words = [word for word in tmp_path.glob("vidloom/word-*") if word.read_text() == first]
+    if "avx512_vnni" not in pathlib.Path("/proc/cpuinfo").read_text():
+        assert first != "int8"
+        return
+    # Which is the fastest is the machine's: here it is said beforehand.
+    (word,) = words
+    word.write_text("int8")
+    assert chosen() == "int8" and not caplog.messages
+    assert chosen(int8=made["int8"] | {"passes": False}) != "int8"
+    assert chosen(int8=None) != "int8" and not caplog.messages
+    assert chosen(model={"name": "another", "id": "0" * 64}) != "int8"
+    assert any("was made with another and not with these weights" in message for message in caplog.messages)
+
+
 def test_a_folder_of_pictures_is_tied_by_their_names(config, tmp_path):
     from PIL import Image
 
+    config.write_text(config.read_text().replace('"fp32"', '"auto"'))
     (tmp_path / "pictures").mkdir()
     names = [f"shelf {i}.png" for i in range(8)]
     for i, name in enumerate(names):
@@ -136,6 +199,7 @@ def test_a_folder_of_pictures_is_tied_by_their_names(config, tmp_path):
     made = json.loads(done.stdout)
     assert "truth images without a frame: 1 (gone.png)" in done.stderr
     assert {label: about["positives"] for label, about in made["fitted"]["labels"].items()} == {"cat": 4, "dog": 4}
+    assert made["int8"]["frames"] == 8 and not made["int8"]["passes"], "99 % of eight pictures is all of them"
 
 
 def test_labels_that_the_frames_do_not_tell_are_named(looked, movie, config, tmp_path):

@@ -1,5 +1,5 @@
 #pragma once
-/// Labels in words for the whole picture, by a CLIP model that the user has (Radford et al., ICML 2021). Component: torch.
+/// Labels in words for the whole picture, by a CLIP model that the user has (Radford et al., ICML 2021). Component: clip.
 ///
 ///     Analyzer analyzer({{.name = "brands", .adapter = clip({.model = "openai/clip-vit-base-patch32",
 ///                                                            .labels = {"Apple", "Google", "Nike"}}), .every = 1s}});
@@ -21,7 +21,7 @@ struct ClipOptions {
   std::vector<std::string> negatives{};  ///< sentences, as they stand, for what is there when no label is: they compete
   std::map<std::string, std::string> references{};  ///< label: picture file, or folder of pictures
   std::size_t top_k = 5;                 ///< most labels in an answer; all above the least confidence come from these
-  std::string precision = "auto";        ///< auto, fp32, bf16, int8; fp16 on CUDA
+  std::string precision = "auto";        ///< auto, fp32, bf16, int8; fp16 on CUDA. auto: the fastest that passes its accuracy line (docs/reference/adapters.md)
   std::string device{};                  ///< auto, cpu, cuda or cuda:N; "": the Analyzer's; auto: CUDA where there is one
   std::string scoring = "calibrated";    ///< calibrated, or softmax: what confidence is (docs/reference/adapters.md)
   std::string calibration{};             ///< file written by `vidloom calibrate`

@@ -19,6 +19,7 @@
 #include <chrono>
 #include <cmath>
 #include <fstream>
+#include <functional>
 #include <iterator>
 #include <limits>
 #include <map>
@@ -76,13 +77,14 @@ Trial try_tower(const ImageTower& tower, const ClipConfig& config) {
   return trial;
 }
 
-/// A cosine of 0.999 and more for each picture.
-bool agrees(const Trial& trial, const Trial& reference, const ClipConfig& config) {
+/// A cosine of `least` and more for each picture.
+bool agrees(const Trial& trial, const Trial& reference, const ClipConfig& config, double least) {
   for (std::size_t at = 0; at < reference.answer.size(); at += config.embedding) {
-    if (!(cosine(std::span(reference.answer).subspan(at, config.embedding), std::span(trial.answer).subspan(at, config.embedding)) >= 0.999)) return false;
+    if (!(cosine(std::span(reference.answer).subspan(at, config.embedding), std::span(trial.answer).subspan(at, config.embedding)) >= least)) return false;
   }
   return true;
 }
+constexpr double least_cosine_16 = 0.999, least_cosine_8 = 0.99;
 
 std::shared_ptr<const ImageTower> int8_tower(const ClipFiles& files, const ClipWeights& weights) {
   if (const NarrowKernels* const kernels = int8_kernels()) return make_packed_image_tower(files, weights, {&tower_kernels(), kernels});
@@ -120,24 +122,41 @@ std::shared_ptr<const ImageTower> bf16_tower(const ClipFiles& files, const ClipW
   }
 }
 
-/// The precision that answers soonest of those whose embeddings agree with fp32 (cosine of 0.999 and more), by trying: processors
-/// that have the instructions differ too much in what they gain by them. By a tenth at least. What was found is remembered, so that it is
-/// the same at each start, and sooner there.
-std::pair<std::shared_ptr<const ImageTower>, std::string> fastest_tower(const ClipFiles& files, const ClipWeights& weights) {
-  if (!bf16_kernels()) return {make_packed_image_tower(files, weights), "fp32"};
-  const std::string key = sha256_hex("precision/1\n" + weights.identity() + "\n" + this_processor());
+using NamedTower = std::pair<std::shared_ptr<const ImageTower>, std::string>;
+
+/// The precision that answers soonest of those whose embeddings agree with fp32's, by trying: processors that have the instructions differ
+/// too much in what they gain by them. By a tenth at least. What was found is remembered, so that it is the same at each start, and sooner there.
+/// \param int8_too  labels were compared on pictures of the user's
+NamedTower fastest_tower(const ClipFiles& files, const ClipWeights& weights, bool int8_too) {
+  struct Way {
+    std::string name;
+    double least_cosine;
+    std::function<std::shared_ptr<const ImageTower>()> make;
+  };
+  std::vector<Way> ways{{"fp32", 1, [&] { return make_packed_image_tower(files, weights); }}};
+  if (bf16_kernels()) ways.push_back({"bf16", least_cosine_16, [&] { return bf16_tower(files, weights); }});
+  if (int8_too && int8_kernels()) ways.push_back({"int8", least_cosine_8, [&] { return int8_tower(files, weights); }});
+  if (ways.size() == 1) return {ways.front().make(), ways.front().name};
+  const std::string key = sha256_hex("precision/1\n" + weights.identity() + "\n" + this_processor() + (int8_too ? "\nint8" : ""));
   const std::string known = recall_word(key);
-  if (known == "fp32") return {make_packed_image_tower(files, weights), known};
-  if (known == "bf16") return {bf16_tower(files, weights), known};
-  // Never both in memory at once; in most cases the first is not needed again.
-  const Trial reference = try_tower(*make_packed_image_tower(files, weights), files.config);
-  auto half = bf16_tower(files, weights);
-  const Trial trial = try_tower(*half, files.config);
-  const bool better = agrees(trial, reference, files.config) && trial.seconds < 0.9 * reference.seconds;
-  remember_word(key, better ? "bf16" : "fp32");
-  if (better) return {std::move(half), "bf16"};
-  half.reset();
-  return {make_packed_image_tower(files, weights), "fp32"};
+  for (const Way& way : ways) {
+    if (way.name == known) return {way.make(), known};
+  }
+  // Never two in memory at once; in most cases the last is the fastest.
+  Trial reference;
+  const Way* best = nullptr;
+  double seconds = 0;
+  std::shared_ptr<const ImageTower> tower;
+  for (const Way& way : ways) {
+    tower.reset();
+    auto tried = way.make();
+    Trial trial = try_tower(*tried, files.config);
+    if (best && !(agrees(trial, reference, files.config, way.least_cosine) && trial.seconds < 0.9 * seconds)) continue;
+    if (!best) reference = trial;
+    best = &way, seconds = trial.seconds, tower = std::move(tried);
+  }
+  remember_word(key, best->name);
+  return {tower ? std::move(tower) : best->make(), best->name};
 }
 
 /// The option as a device. Throws Error(not_built) for one that is not there.
@@ -151,15 +170,15 @@ DeviceName device_of(const std::string& text) {
 }
 
 /// In half precision unless it is said otherwise.
-std::pair<std::shared_ptr<const ImageTower>, std::string> cuda_tower(const ClipFiles& files, const ClipWeights& weights, int ordinal, const std::string& precision) {
+NamedTower cuda_tower(const ClipFiles& files, const ClipWeights& weights, int ordinal, const std::string& precision) {
   if (precision == "int8") throw Error(Code::config, "clip.precision is int8, which runs on the CPU only; use auto, fp16, bf16 or fp32, or device cpu");
   const std::string name = precision == "auto" ? "fp16" : precision;
   const Precision chosen = name == "fp32" ? Precision::fp32 : name == "bf16" ? Precision::bf16 : Precision::fp16;
   return {aten_towers("clip on a CUDA device").make(files, weights, static_cast<Device>(ordinal), chosen), name};
 }
 
-std::pair<std::shared_ptr<const ImageTower>, std::string> cpu_tower(const ClipFiles& files, const ClipWeights& weights, const std::string& precision) {
-  if (precision == "auto") return fastest_tower(files, weights);
+NamedTower cpu_tower(const ClipFiles& files, const ClipWeights& weights, const std::string& precision, bool int8_too) {
+  if (precision == "auto") return fastest_tower(files, weights, int8_too);
   if (precision == "fp32") return {make_packed_image_tower(files, weights), precision};
   if (precision == "bf16") return {bf16_tower(files, weights), precision};
   if (precision == "int8") return {int8_tower(files, weights), precision};
@@ -167,34 +186,36 @@ std::pair<std::shared_ptr<const ImageTower>, std::string> cpu_tower(const ClipFi
 }
 
 /// On the first CUDA device where there is one and it answers as the CPU does.
-std::pair<std::shared_ptr<const ImageTower>, std::string> tower_anywhere(const ClipFiles& files, const ClipWeights& weights, const std::string& precision) {
+NamedTower tower_anywhere(const ClipFiles& files, const ClipWeights& weights, const std::string& precision, bool int8_too) {
   // PyTorch takes a quarter of a second to load and 150 MB: it is asked for devices only where it is one that could have some.
-  if (precision == "int8" || !component_brings("torch", "libtorch_cuda.so")) return cpu_tower(files, weights, precision);
+  if (precision == "int8" || !component_brings("torch", "libtorch_cuda.so")) return cpu_tower(files, weights, precision, int8_too);
   try {
-    if (aten_towers("clip on a CUDA device").cuda_devices() == 0) return cpu_tower(files, weights, precision);
+    if (aten_towers("clip on a CUDA device").cuda_devices() == 0) return cpu_tower(files, weights, precision, int8_too);
     auto made = cuda_tower(files, weights, 0, precision);
-    if (agrees(try_tower(*made.first, files.config), try_tower(*make_packed_image_tower(files, weights), files.config), files.config)) return made;
+    if (agrees(try_tower(*made.first, files.config), try_tower(*make_packed_image_tower(files, weights), files.config), files.config, least_cosine_16)) return made;
     log(LogLevel::warning, "clip", files.name + ": the CUDA device answers otherwise than the CPU, which is taken instead");
   } catch (const Error& error) {
     log(LogLevel::warning, "clip", files.name + ": the CPU is taken instead of the CUDA device: " + error.what());
   }
-  return cpu_tower(files, weights, precision);
+  return cpu_tower(files, weights, precision, int8_too);
 }
 
-std::shared_ptr<const Model> make_model(const std::string& name, const std::string& precision, const DeviceName& device) {
+std::shared_ptr<const Model> make_model(const std::string& name, const std::string& precision, const DeviceName& device, const std::string& int8_for) {
   auto model = std::make_shared<Model>();
   model->files = find_clip(name);
   model->weights = std::make_unique<const ClipWeights>(model->files);
   model->scale = logit_scale(*model->weights);
   model->identity = model->weights->identity();
-  std::tie(model->tower, model->precision) = device.automatic      ? tower_anywhere(model->files, *model->weights, precision)
+  const bool int8_too = int8_for == model->identity;
+  std::tie(model->tower, model->precision) = device.automatic      ? tower_anywhere(model->files, *model->weights, precision, int8_too)
                                              : device.ordinal >= 0 ? cuda_tower(model->files, *model->weights, device.ordinal, precision)
-                                                                   : cpu_tower(model->files, *model->weights, precision);
+                                                                   : cpu_tower(model->files, *model->weights, precision, int8_too);
   return model;
 }
 
 /// One load for all who ask at once; gone with the last user.
-std::shared_ptr<const Model> share_model(const std::string& name, const std::string& precision, const DeviceName& device) {
+/// \param int8_for  the weights whose labels int8 was seen to give; "": none
+std::shared_ptr<const Model> share_model(const std::string& name, const std::string& precision, const DeviceName& device, const std::string& int8_for) {
   struct Entry {
     std::mutex loading;
     std::weak_ptr<const Model> model;
@@ -204,14 +225,14 @@ std::shared_ptr<const Model> share_model(const std::string& name, const std::str
   std::shared_ptr<Entry> entry;
   {
     const std::lock_guard lock(mutex);
-    auto& known = entries[name + "\n" + precision + "\n" + (device.automatic ? "auto" : std::to_string(device.ordinal))];
+    auto& known = entries[name + "\n" + precision + "\n" + (device.automatic ? "auto" : std::to_string(device.ordinal)) + "\n" + int8_for];
     if (!known) known = std::make_shared<Entry>();
     entry = known;
   }
   const std::lock_guard lock(entry->loading);
   std::shared_ptr<const Model> model = entry->model.lock();
   const bool usable = model && (model->tower->survives_fork() || model->generation == process_generation());
-  if (!usable) entry->model = model = make_model(name, precision, device);
+  if (!usable) entry->model = model = make_model(name, precision, device, int8_for);
   return model;
 }
 
@@ -237,6 +258,8 @@ struct Calibration {
   struct Curve { double threshold = 0, temperature = 1; };
   std::string id;
   std::map<std::string, Curve> of_label;
+  std::string model, model_id;  ///< whose cosines it was made of; "": not said
+  bool int8 = false;            ///< int8 was seen to give that model's labels
 };
 
 Calibration read_calibration(const std::string& path) {
@@ -255,6 +278,9 @@ Calibration read_calibration(const std::string& path) {
       if (!(read.temperature > 0)) throw refuse("has a temperature of label '" + label + "' that is not above 0");
       made.of_label[label] = read;
     }
+    const auto said = [](const Value& value) { return value.is_string() ? value.as_string() : std::string(); };
+    made.model = said(content["model"]["name"]), made.model_id = said(content["model"]["id"]);
+    made.int8 = content["int8"]["passes"].is_bool() && content["int8"]["passes"].as_bool();
   } catch (const Error& error) {
     if (std::string_view(error.what()).starts_with("clip.calibration")) throw;
     throw refuse(std::string("is no calibration: ") + error.what());
@@ -345,6 +371,7 @@ class Clip final : public DetectionAdapter {
     if (model_) {
       info.model_name = model_->files.name;
       info.model_sha256 = sha256_;
+      info.model_id = model_->identity;
       info.precision = model_->precision;
     }
     return info;
@@ -357,7 +384,11 @@ class Clip final : public DetectionAdapter {
         if (!calibration_.of_label.contains(label)) throw Error(Code::config, "clip.calibration: " + options_.calibration + " knows no label '" + label + "'; write it anew with: vidloom calibrate");
       }
     }
-    model_ = share_model(options_.model, options_.precision, device_of(options_.device));
+    model_ = share_model(options_.model, options_.precision, device_of(options_.device), calibration_.int8 && options_.precision == "auto" ? calibration_.model_id : "");
+    if (!calibration_.model_id.empty() && calibration_.model_id != model_->identity) {
+      log(LogLevel::warning, "clip", "clip.calibration: " + options_.calibration + " was made with " + calibration_.model + " and not with these weights of " + model_->files.name +
+                                         ": its confidences are not theirs; write it anew with: vidloom calibrate");
+    }
     session_ = model_->tower->session();
     width_ = model_->files.config.embedding;
     scale_ = options_.logit_scale.value_or(model_->scale);

@@ -8,6 +8,7 @@
 #include <array>
 #include <cmath>
 #include <cstring>
+#include <numeric>
 #include <utility>
 
 #if defined(__x86_64__)
@@ -108,19 +109,24 @@ VIDLOOM_KERNEL void pack(float* rows, std::size_t count, std::size_t width, std:
   std::fill_n(scales, 2 * panel_width, 0.0F);
   for (std::size_t j = 0; j < count; ++j) {
     const float* const from = rows + j * width;
-    float largest = 0;
-    for (std::size_t i = 0; i < width; ++i) largest = std::max(largest, std::abs(from[i]));
-    const float scale = largest > 0 ? largest / 127 : 1;
-    std::int32_t total = 0;
-    // Into its own place: four bytes are written when the numbers that stood there have been read.
-    for (std::size_t i = 0; i < width; i += 4) {
-      std::int8_t four[4] = {};
-      for (std::size_t k = 0; k < std::min<std::size_t>(4, width - i); ++k) {
-        four[k] = static_cast<std::int8_t>(std::lrint(from[i + k] / scale));
-        total += four[k];
-      }
-      std::memcpy(narrowed + (j * words + i / 4) * 4, four, 4);
+    Vector most{};
+    for (std::size_t i = 0; i < width; i += 16) {
+      const __m512 magnitude = _mm512_abs_ps(_mm512_maskz_loadu_ps(first_of(width - i), from + i));
+      most = larger(most, static_cast<Vector>(magnitude));
     }
+    const float above = largest(most), scale = above > 0 ? above / 127 : 1;
+    __m512i sums = _mm512_setzero_si512();
+    // Into its own place: sixteen bytes are written when the numbers that stood there have been read.
+    for (std::size_t i = 0; i < width; i += 16) {
+      const __mmask16 there = first_of(width - i);
+      const __m512 steps = _mm512_div_ps(_mm512_maskz_loadu_ps(there, from + i), _mm512_set1_ps(scale));
+      const __m512i rounded = _mm512_maskz_cvtps_epi32(there, steps);
+      sums = _mm512_add_epi32(sums, rounded);
+      _mm_mask_storeu_epi8(narrowed + j * words * 4 + i, first_of(words * 4 - i), _mm512_maskz_cvtsepi32_epi8(all16, rounded));
+    }
+    alignas(64) std::int32_t parts[16];
+    _mm512_store_si512(parts, sums);
+    const std::int32_t total = std::accumulate(parts, parts + 16, 0);
     scales[j] = scale;
     scales[panel_width + j] = scale * static_cast<float>(total);
   }
