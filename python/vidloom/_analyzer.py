@@ -97,7 +97,7 @@ class Analyzer:
         return {name: Spec(spec) for name, spec in self._native.analyses.items()}
 
     def health(self) -> dict[str, Any]:
-        """Per analysis: adapter, where, loaded, jobs, errors, the last error."""
+        """Per analysis: adapter, where, loaded, jobs, errors, the last error; once loaded with a model its precision, name and id."""
         return self._native.health()
 
     def close(self) -> None:
