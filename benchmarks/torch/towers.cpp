@@ -10,6 +10,8 @@
 
 #include <immintrin.h>
 
+#include <algorithm>
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <numeric>
@@ -38,10 +40,11 @@ Loaded& loaded(const std::string& folder) {
   return one;
 }
 
+/// The first `most` numbers of a file.
 template <class T>
-std::vector<T> numbers_in(const std::string& path) {
+std::vector<T> numbers_in(const std::string& path, std::size_t most = SIZE_MAX) {
   std::ifstream file(path, std::ios::binary | std::ios::ate);
-  std::vector<T> numbers(static_cast<std::size_t>(file.tellg()) / sizeof(T));
+  std::vector<T> numbers(std::min(most, static_cast<std::size_t>(file.tellg()) / sizeof(T)));
   file.seekg(0);
   file.read(reinterpret_cast<char*>(numbers.data()), static_cast<std::streamsize>(numbers.size() * sizeof(T)));
   return numbers;
@@ -68,7 +71,7 @@ void image(const Request& request, Reply& reply) {
   auto& session = model.sessions[route];
   if (!session) session = tower_of(model, route)->session();
   const auto batch = static_cast<std::size_t>(request.integer("batch", 1)), width = model.files.config.embedding;
-  const std::vector<float> pixels = numbers_in<float>(request.text("pixels"));
+  const std::vector<float> pixels = numbers_in<float>(request.text("pixels"), batch * 3 * model.files.config.image_size * model.files.config.image_size);
   std::vector<float> out(batch * width);
   reply.timed([&] { session->encode_pixels(pixels, batch, out); }, static_cast<int>(batch));
   reply.times.assign(batch, 0);
