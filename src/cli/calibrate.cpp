@@ -113,29 +113,27 @@ class Comparison {
  public:
   // Below a hundred pictures 99 % of them cannot be told from all of them.
   static constexpr std::size_t least_frames = 100;
+  static constexpr double least_cosine = 0.99, least_same = 0.99;
 
   /// Throws Error(not_built) where there is no int8.
   explicit Comparison(const Chosen& chosen) : name_(chosen.name), fp32_({chosen.with("fp32")}), int8_({chosen.with("int8")}) {
     fp32_.warm_up();
     int8_.warm_up();
   }
-  void at(const Frame& frame) {
+  /// \return int8's answer
+  Detections at(const Frame& frame) {
     const FrameResult exact = fp32_.analyze(frame), near = int8_.analyze(frame);
     const Detections &a = exact.find(name_)->detections(), &b = near.find(name_)->detections();
     least_cosine_ = std::min(least_cosine_, std::inner_product(a.embedding.begin(), a.embedding.end(), b.embedding.begin(), 0.0, std::plus<>(),
                                                                [](float x, float y) { return static_cast<double>(x) * static_cast<double>(y); }));
     same_ += a.labels.front().class_id == b.labels.front().class_id;
     ++frames_;
+    return b;
   }
   std::size_t frames() const noexcept { return frames_; }
-  Value value() const {
-    const double same = frames_ > 0 ? static_cast<double>(same_) / static_cast<double>(frames_) : 0;
-    return Value::object()
-        .set("frames", frames_)
-        .set("least_cosine", least_cosine_)
-        .set("same_best_label", same)
-        .set("passes", frames_ >= least_frames && least_cosine_ >= 0.99 && same >= 0.99);
-  }
+  double cosine() const noexcept { return least_cosine_; }
+  double same() const noexcept { return frames_ > 0 ? static_cast<double>(same_) / static_cast<double>(frames_) : 0; }
+  bool passes() const noexcept { return frames_ >= least_frames && cosine() >= least_cosine && same() >= least_same; }
 
  private:
   const std::string name_;
@@ -161,13 +159,8 @@ class Looking {
   }
 
   void at(const Frame& frame, const TruthImage& image) {
-    if (comparison_) comparison_->at(frame);
-    const FrameResult result = analyzer_.analyze(frame);
-    for (const Detections::Label& label : result.find(chosen_.name)->detections().labels) {
-      const std::string& name = chosen_.labels.at(static_cast<std::size_t>(label.class_id));
-      const Tally::Presence there = presence(name, image);
-      if (there != Tally::Presence::ignored) samples_[name].push_back({static_cast<double>(label.raw_score), there == Tally::Presence::yes});
-    }
+    if (comparison_) keep(comparison_->at(frame), image, int8_samples_);
+    keep(analyzer_.analyze(frame).find(chosen_.name)->detections(), image, samples_);
     ++frames_;
   }
   /// Pictures of a folder, by the names that the truth gives them.
@@ -213,24 +206,33 @@ class Looking {
     std::size_t index = 0;
     read_all(uri, poll, stop, [&](const Frame& frame) {
       if (const auto image = image_of.find(index); image != image_of.end()) at(frame, truth_.images[image->second]);
-      else if (more.contains(index)) comparison_->at(frame);
+      else if (more.contains(index)) (void)comparison_->at(frame);
       return ++index < end;
     });
   }
 
   const Samples& samples() const noexcept { return samples_; }
+  const Samples& int8_samples() const noexcept { return int8_samples_; }
   const Value& model() const noexcept { return model_; }
   const std::optional<Comparison>& comparison() const noexcept { return comparison_; }
   std::size_t frames() const noexcept { return frames_; }
   const std::vector<std::string>& lost() const noexcept { return lost_; }
 
  private:
+  void keep(const Detections& found, const TruthImage& image, Samples& samples) const {
+    for (const Detections::Label& label : found.labels) {
+      const std::string& name = chosen_.labels.at(static_cast<std::size_t>(label.class_id));
+      const Tally::Presence there = presence(name, image);
+      if (there != Tally::Presence::ignored) samples[name].push_back({static_cast<double>(label.raw_score), there == Tally::Presence::yes});
+    }
+  }
+
   const Chosen& chosen_;
   const Truth& truth_;
   Analyzer analyzer_;
   Value model_;
   std::optional<Comparison> comparison_;
-  Samples samples_;
+  Samples samples_, int8_samples_;
   std::vector<std::string> lost_;  ///< images of which there is no frame
   std::size_t frames_ = 0;
 };
@@ -284,6 +286,23 @@ std::optional<Curve> fit(const std::vector<Sample>& samples) {
   return Curve{.threshold = mean - b * deviation / a, .temperature = deviation / a, .log_loss = before / n};
 }
 
+Value value_of(const Curve& curve) { return Value::object().set("threshold", curve.threshold).set("temperature", curve.temperature); }
+
+/// What was seen of int8, whose cosines have curves of their own.
+Value int8_of(const Looking& looking, const Chosen& chosen, std::string& table) {
+  const Comparison& seen = *looking.comparison();
+  Value labels = Value::object();
+  for (const std::string& label : chosen.labels) {
+    if (const auto curve = fit(looking.int8_samples().at(label))) labels.set(label, value_of(*curve));
+  }
+  const bool passes = seen.passes() && labels.size() == chosen.labels.size();
+  table += fmt::format("int8 beside fp32 on {} frames: cosine {:.5f} or more, {:.1f} % with the same best label; ", seen.frames(), seen.cosine(), 100 * seen.same());
+  table += passes ? "precision auto may take it\n"
+                  : fmt::format("precision auto does not take it (asked for: {} frames, {}, {} %, cosines that rise with each label)\n", Comparison::least_frames,
+                                Comparison::least_cosine, 100 * Comparison::least_same);
+  return Value::object().set("frames", seen.frames()).set("least_cosine", seen.cosine()).set("same_best_label", seen.same()).set("passes", passes).set("labels", std::move(labels));
+}
+
 Value fitted(const Looking& looking, const Chosen& chosen, const Truth& truth, const std::string& source) {
   std::vector<std::string> without, always, level;
   Value labels = Value::object(), about = Value::object();
@@ -300,7 +319,7 @@ Value fitted(const Looking& looking, const Chosen& chosen, const Truth& truth, c
       level.push_back(label);
       continue;
     }
-    labels.set(label, Value::object().set("threshold", curve->threshold).set("temperature", curve->temperature));
+    labels.set(label, value_of(*curve));
     about.set(label, Value::object().set("positives", positives).set("negatives", negatives).set("log_loss", curve->log_loss));
     table += fmt::format("{:<24} {:>8} {:>8} {:>10.4f} {:>12.5f}\n", label, positives, negatives, curve->threshold, curve->temperature);
   }
@@ -314,13 +333,7 @@ Value fitted(const Looking& looking, const Chosen& chosen, const Truth& truth, c
   }
   Value value = Value::object();
   value.set("version", 1).set("model", looking.model()).set("labels", std::move(labels));
-  if (looking.comparison()) {
-    const Value int8 = looking.comparison()->value();
-    table += fmt::format("int8 beside fp32 on {} frames: cosine {:.5f} or more, {:.1f} % with the same best label; ", looking.comparison()->frames(),
-                         int8["least_cosine"].as_real(), 100 * int8["same_best_label"].as_real());
-    table += int8["passes"].as_bool() ? "precision auto may take it\n" : fmt::format("precision auto does not take it (asked for: {} frames, 0.99, 99 %)\n", Comparison::least_frames);
-    value.set("int8", int8);
-  }
+  if (looking.comparison()) value.set("int8", int8_of(looking, chosen, table));
   Console::error().write(table);
   return value.set("fitted", Value::object()
                                  .set("confidence", "1 / (1 + exp(-(cosine - threshold) / temperature))")

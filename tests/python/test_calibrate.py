@@ -131,11 +131,11 @@ def compared(model, vtest, tmp_path_factory):
     (folder / "analyses.json").write_text(json.dumps({"version": 1, "analyses": analyses}))
     done = calibrate(vtest, "--truth", truth, "--config", folder / "analyses.json", "-o", folder / "calibration.json")
     assert done.returncode == 0, done.stderr
-    return folder / "calibration.json", done.stderr, seen
+    return folder / "calibration.json", done.stderr, seen, labelled(cosines, 0)
 
 
 def test_int8_is_compared_with_fp32_on_labelled_and_other_frames(compared, model):
-    path, said, seen = compared
+    path, said, seen, there = compared
     made = json.loads(path.read_text())
     count = len(seen["fp32"])
     looked_at = sorted({count * i // 100 for i in range(100)} | set(range(0, count, 40)))
@@ -148,21 +148,33 @@ def test_int8_is_compared_with_fp32_on_labelled_and_other_frames(compared, model
     assert made["int8"]["least_cosine"] == pytest.approx(cosine, abs=1e-5) and 0.9 < cosine < 1
     assert made["int8"]["passes"] == (cosine >= 0.99 and same >= 0.99)
     assert f"int8 beside fp32 on {len(looked_at)} frames" in said
+    # int8's cosines have curves of their own.
+    for label in LABELS:
+        cosines = np.array([next(one.raw_score for one in clip.labels if one.class_name == label) for _, clip in seen["int8"][::40]])
+        has = np.array([label in labels for labels in there])
+        assert abs(slope_of_loss(cosines, has, **made["int8"]["labels"][label])).max() < 1e-4
+        assert made["int8"]["labels"][label] != made["labels"][label]
     assert made["model"]["name"] == model.folder.name and len(made["model"]["id"]) == 64
 
 
 def test_auto_takes_int8_only_with_a_calibration_that_has_seen_it_agree(compared, model, tmp_path, monkeypatch, caplog):
-    path, _, _ = compared
+    path, *_ = compared
     made = json.loads(path.read_text())
     made["int8"]["passes"] = True
-
-    def chosen(**changes):
+    def chosen(curves=None, **changes):
         file = tmp_path / "calibration.json"
         file.write_text(json.dumps(made | changes))
-        with vl.Analyzer({"clip": vl.clip(model.folder, labels=LABELS, calibration=file)}, device="cpu") as analyzer:
+        with vl.Analyzer({"clip": vl.clip(model.folder, labels=LABELS, calibration=file, min_confidence=0)}, device="cpu") as analyzer:
             analyzer.warm_up()
+            found = analyzer.analyze_frame(frame)["clip"].labels if curves else []
+            assert len(found) == len(curves or ())
+            for label in found:
+                curve = curves[label.class_name]
+                wanted = 1 / (1 + np.exp(-(label.raw_score - curve["threshold"]) / curve["temperature"]))
+                assert label.confidence == pytest.approx(wanted, abs=1e-4)
             return analyzer.health()["clip"]["precision"]
 
+    frame = models.picture(64, 48, 3)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     first = chosen()
     words = [word for word in tmp_path.glob("vidloom/word-*") if word.read_text() == first]
@@ -172,8 +184,8 @@ def test_auto_takes_int8_only_with_a_calibration_that_has_seen_it_agree(compared
     # Which is the fastest is the machine's: here it is said beforehand.
     (word,) = words
     word.write_text("int8")
-    assert chosen() == "int8" and not caplog.messages
-    assert chosen(int8=made["int8"] | {"passes": False}) != "int8"
+    assert chosen(made["int8"]["labels"]) == "int8" and not caplog.messages
+    assert chosen(made["labels"], int8=made["int8"] | {"passes": False}) != "int8"
     assert chosen(int8=None) != "int8" and not caplog.messages
     assert chosen(model={"name": "another", "id": "0" * 64}) != "int8"
     assert any("was made with another and not with these weights" in message for message in caplog.messages)

@@ -257,9 +257,10 @@ std::string filled(const std::string& prompt, const std::string& label) {
 struct Calibration {
   struct Curve { double threshold = 0, temperature = 1; };
   std::string id;
-  std::map<std::string, Curve> of_label;
+  using Curves = std::map<std::string, Curve>;
+  Curves of_label;
+  Curves of_label_int8;         ///< not empty: int8 was seen to give the model's labels, with cosines of its own
   std::string model, model_id;  ///< whose cosines it was made of; "": not said
-  bool int8 = false;            ///< int8 was seen to give that model's labels
 };
 
 Calibration read_calibration(const std::string& path) {
@@ -272,15 +273,19 @@ Calibration read_calibration(const std::string& path) {
   try {
     const Value content = Value::parse(text);
     if (!content["version"].is_number() || content["version"].as_real() != 1) throw refuse("is not of version 1");
-    if (!content["labels"].is_object()) throw refuse("lacks labels");
-    for (const auto& [label, curve] : content["labels"].as_object()) {
-      const Calibration::Curve read{curve["threshold"].as_real(), curve["temperature"].as_real()};
-      if (!(read.temperature > 0)) throw refuse("has a temperature of label '" + label + "' that is not above 0");
-      made.of_label[label] = read;
-    }
+    const auto curves = [&](const Value& labels) {
+      if (!labels.is_object()) throw refuse("lacks labels");
+      Calibration::Curves read;
+      for (const auto& [label, curve] : labels.as_object()) {
+        read[label] = {curve["threshold"].as_real(), curve["temperature"].as_real()};
+        if (!(read[label].temperature > 0)) throw refuse("has a temperature of label '" + label + "' that is not above 0");
+      }
+      return read;
+    };
+    made.of_label = curves(content["labels"]);
     const auto said = [](const Value& value) { return value.is_string() ? value.as_string() : std::string(); };
     made.model = said(content["model"]["name"]), made.model_id = said(content["model"]["id"]);
-    made.int8 = content["int8"]["passes"].is_bool() && content["int8"]["passes"].as_bool();
+    if (const Value& passes = content["int8"]["passes"]; passes.is_bool() && passes.as_bool()) made.of_label_int8 = curves(content["int8"]["labels"]);
   } catch (const Error& error) {
     if (std::string_view(error.what()).starts_with("clip.calibration")) throw;
     throw refuse(std::string("is no calibration: ") + error.what());
@@ -381,10 +386,12 @@ class Clip final : public DetectionAdapter {
     if (!options_.calibration.empty()) {
       calibration_ = read_calibration(options_.calibration);
       for (const std::string& label : options_.labels) {
-        if (!calibration_.of_label.contains(label)) throw Error(Code::config, "clip.calibration: " + options_.calibration + " knows no label '" + label + "'; write it anew with: vidloom calibrate");
+        const bool lacks = !calibration_.of_label_int8.empty() && !calibration_.of_label_int8.contains(label);
+        if (lacks || !calibration_.of_label.contains(label)) throw Error(Code::config, "clip.calibration: " + options_.calibration + " knows no label '" + label + "'; write it anew with: vidloom calibrate");
       }
     }
-    model_ = share_model(options_.model, options_.precision, device_of(options_.device), calibration_.int8 && options_.precision == "auto" ? calibration_.model_id : "");
+    model_ = share_model(options_.model, options_.precision, device_of(options_.device), !calibration_.of_label_int8.empty() && options_.precision == "auto" ? calibration_.model_id : "");
+    if (model_->precision == "int8" && !calibration_.of_label_int8.empty()) calibration_.of_label = calibration_.of_label_int8;
     if (!calibration_.model_id.empty() && calibration_.model_id != model_->identity) {
       log(LogLevel::warning, "clip", "clip.calibration: " + options_.calibration + " was made with " + calibration_.model + " and not with these weights of " + model_->files.name +
                                          ": its confidences are not theirs; write it anew with: vidloom calibrate");

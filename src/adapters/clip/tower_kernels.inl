@@ -6,7 +6,7 @@
 constexpr std::size_t small_vectors = 2;
 // Depth of one pass: a panel's part, the next one's and that of the rows that go by stay in a second-level cache of 1 MiB.
 constexpr std::size_t most_depth = 768;
-// Products of several words are written one after the other, or half the integer ports are kept from multiplying by what counts.
+// Words of a row between one step of the pointers and the next: steps take turns at the ports that multiply.
 constexpr std::size_t words_at_once = 2;
 
 /// The products of one word of each row, `word` words ahead, with a line of the panel.

@@ -69,7 +69,6 @@ struct Fetch {
     for (std::size_t i = std::min(lines, at_once); i > 0; --i, --lines, next += 64) __builtin_prefetch(next, 0, 2);
   }
 };
-constexpr std::size_t fetch_every = 2;
 
 /// One number of each of `rows` rows at a time, `ahead` bytes behind where they stand. Every third row has a pointer, the two behind it are reached by adding the stride once and
 /// twice, as x86 does within a load: a pointer for each would not fit into the registers beside the sums.

@@ -224,25 +224,25 @@ void Transformer::attend(const TowerKernels& kernels, Team& team, Workspace& wor
       const std::size_t at = only_wanted ? which : sequence.first + begin;
       for (std::size_t column = 0; column < columns; column += panel) {
         kernels.multiply_small({.a = queries + at * width + head * size,
-                          .a_stride = width,
-                          .panel = key_panels + column * size,
-                          .depth = size,
-                          .c = scores + column,
-                          .c_stride = columns,
-                          .rows = rows,
-                          .columns = panel});
+                                .a_stride = width,
+                                .panel = key_panels + column * size,
+                                .depth = size,
+                                .c = scores + column,
+                                .c_stride = columns,
+                                .rows = rows,
+                                .columns = panel});
       }
       for (std::size_t i = 0; i < rows; ++i) kernels.softmax(scores + i * columns, causal ? begin + i + 1 : length, columns);
       for (std::size_t d = 0; d < size; d += panel) {
         kernels.multiply_small({.a = scores,
-                          .a_stride = columns,
-                          .panel = keys + width + d,
-                          .depth = length,
-                          .c = mixed + at * width + head * size + d,
-                          .c_stride = width,
-                          .rows = rows,
-                          .columns = std::min(panel, size - d),
-                          .panel_stride = row});
+                                .a_stride = columns,
+                                .panel = keys + width + d,
+                                .depth = length,
+                                .c = mixed + at * width + head * size + d,
+                                .c_stride = width,
+                                .rows = rows,
+                                .columns = std::min(panel, size - d),
+                                .panel_stride = row});
       }
     }
   });
